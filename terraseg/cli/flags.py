@@ -1,0 +1,19 @@
+"""Flags that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Config = Annotated[Path, typer.Option("--config", help="The project file.", show_default=True)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Overrides one setting of the project file."),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Starts over instead of going on where the last run stopped.")]
+Engine = Annotated[str, typer.Option("--engine", help="onnx, openvino, torch, or auto: the fastest that is installed.")]
+TimeBudget = Annotated[
+    str | None,
+    typer.Option("--time-budget", metavar="DURATION", help="Trains for that long on this machine: 90s, 8m, 1h."),
+]
+DEFAULT_CONFIG = Path("terraseg.toml")

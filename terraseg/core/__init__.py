@@ -1,0 +1,1 @@
+"""Frozen values that the rooms exchange, all to and from plain JSON."""

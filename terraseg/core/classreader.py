@@ -1,0 +1,53 @@
+"""What vectorize and measure need of a map on disk, or in memory: a grid, and windows of it."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terraseg.core.classes import Legend
+from terraseg.core.grid import Grid
+from terraseg.core.window import Window
+from terraseg.errors import UnknownClass
+
+
+class ByteRaster(Protocol):
+    """One band of bytes that is read window by window; of a confidence, 0 to 254 stands for 0 to 1 and 255 for nodata."""
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie."""
+        ...
+
+    def read(self, window: Window) -> NDArray[np.uint8]:
+        """The pixels (height, width) of a window inside the grid."""
+        ...
+
+
+class ClassRaster(Protocol):
+    """A class map that is read window by window; its pixels are class ids of the legend, and 255 is nodata."""
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie."""
+        ...
+
+    @property
+    def legend(self) -> Legend:
+        """What the ids mean."""
+        ...
+
+    def read(self, window: Window) -> NDArray[np.uint8]:
+        """The class ids (height, width) of a window inside the grid."""
+        ...
+
+
+def check_known(legend: Legend, ids: Iterable[int]) -> None:
+    """Raises `UnknownClass` for a class id found in a map that its legend lacks."""
+    for found in ids:
+        if found not in legend.ids:
+            known = ", ".join(f"{c.id} {c.name}" for c in legend.classes)
+            raise UnknownClass(
+                f"the map holds the class id {found}, which its legend ({known}) lacks: pass a map whose legend is whole"
+            )

@@ -1,0 +1,63 @@
+"""What a trained model is and what it eats: the content of `model.json`."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from terraseg.core.classes import Legend
+from terraseg.errors import BrokenBundle
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that a raster must meet, and a map must carry, besides the weights.
+
+    `bands` are the input channels in order, `dtype` their numpy type on disk. `mean` and `std` are per band, in raw pixel
+    values: the network sees (raw - mean) / std. `gsd_m` is the ground sample distance of the training imagery in metres,
+    None when it had no CRS. `tile` and `overlap` (pixels) are the prediction lattice's defaults; `stride` is the
+    network's total downsampling: a multiple of it is a size that needs no padding inside. `network_options` rebuilds the
+    network; `provenance` says how it was trained.
+    """
+
+    network: str
+    legend: Legend
+    bands: tuple[str, ...]
+    dtype: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    gsd_m: float | None
+    tile: int
+    overlap: int
+    stride: int
+    network_options: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not len(self.bands) == len(self.mean) == len(self.std):
+            counts = f"{len(self.bands)} bands, {len(self.mean)} means and {len(self.std)} deviations"
+            raise BrokenBundle(f"a model with {counts}: each band needs one of each")
+        if any(s <= 0 for s in self.std):
+            raise BrokenBundle(f"a model with the band deviations {self.std}: each must be above zero")
+        if not 0 <= self.overlap < self.tile:
+            raise BrokenBundle(
+                f"an overlap of {self.overlap} on tiles of {self.tile} px: it must be smaller than the tile"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, with the format's version."""
+        return {"format": FORMAT, **asdict(self), "legend": self.legend.to_json()}
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> "ModelSpec":
+        """The inverse of `to_json`; `BrokenBundle` names what is missing or of a newer format."""
+        if value.get("format") != FORMAT:
+            raise BrokenBundle(f"a model.json of format {value.get('format')!r}: this terraseg reads format {FORMAT}")
+        fields = {k: v for k, v in value.items() if k != "format"}
+        try:
+            fields["legend"] = Legend.from_json(fields["legend"])
+            for name in ("bands", "mean", "std"):
+                fields[name] = tuple(fields[name])
+            return ModelSpec(**fields)
+        except (KeyError, TypeError) as error:
+            raise BrokenBundle(f"model.json does not describe a model: {error}") from error

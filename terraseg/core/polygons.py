@@ -1,0 +1,86 @@
+"""Polygons with their attributes: those of a map, and those of a label file."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terraseg.core.classes import Legend
+
+Unit = Literal["m", "px"]
+
+
+@dataclass(frozen=True, eq=False)
+class PolygonTable:
+    """The polygons of a map, row by row; all arrays have shape (n,).
+
+    `geometry` holds shapely polygons in map coordinates, `class_id` the map ids (uint8), `confidence` the mean probability
+    of the chosen class from 0 to 1, NaN where it is unknown. With a CRS `unit` is "m" and `area` and `perimeter` are
+    ground sizes in square metres and metres; without one it is "px" and both are in pixels.
+    """
+
+    geometry: NDArray[np.object_]
+    class_id: NDArray[np.uint8]
+    area: NDArray[np.float64]
+    perimeter: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    legend: Legend
+    crs: str | None
+
+    def __post_init__(self) -> None:
+        lengths = {len(getattr(self, f.name)) for f in fields(self) if f.name not in ("legend", "crs")}
+        if len(lengths) != 1:
+            raise ValueError(f"polygon columns of the lengths {sorted(lengths)}: each polygon needs one value of each")
+
+    def __len__(self) -> int:
+        return len(self.geometry)
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of lengths: "m" on the ground with a CRS, else "px"."""
+        return "px" if self.crs is None else "m"
+
+    @property
+    def area_column(self) -> str:
+        """The area's name in files: "area_m2" or "area_px"."""
+        return "area_px" if self.crs is None else "area_m2"
+
+    @property
+    def perimeter_column(self) -> str:
+        """The perimeter's name in files: "perimeter_m" or "perimeter_px"."""
+        return "perimeter_px" if self.crs is None else "perimeter_m"
+
+    @property
+    def class_name(self) -> NDArray[np.object_]:
+        """Class names as an object array of str."""
+        names = {c.id: c.name for c in self.legend.classes}
+        return np.array([names[int(i)] for i in self.class_id], dtype=object)
+
+    def rows(self, chosen: NDArray[Any]) -> "PolygonTable":
+        """The rows that a boolean mask or an index array picks."""
+        picked = {f.name: getattr(self, f.name)[chosen] for f in fields(self) if f.name not in ("legend", "crs")}
+        return replace(self, **picked)
+
+
+@dataclass(frozen=True, eq=False)
+class VectorLabels:
+    """Polygons of a label file.
+
+    `geometry` holds valid shapely polygons and multipolygons, 2-D; `values` (n,) of str the attribute that names the
+    class, "" where it is null and everywhere when none was asked for. `skipped` counts features that are no polygons
+    (points, lines, empty or null geometries), `repaired` those whose rings crossed and were mended. `layer` was read;
+    `unread` names further polygon layers of the file.
+    """
+
+    geometry: NDArray[np.object_]
+    values: NDArray[np.str_]
+    crs: str | None
+    skipped: int = 0
+    repaired: int = 0
+    layer: str = ""
+    unread: tuple[str, ...] = ()
+
+    def moved(self, geometry: NDArray[np.object_], crs: str | None) -> "VectorLabels":
+        """The same features with coordinates in another CRS."""
+        return replace(self, geometry=geometry, crs=crs)

@@ -1,0 +1,1 @@
+"""Engines: each opens a model bundle and gives a Scorer."""

@@ -1,0 +1,43 @@
+"""A network with all that stands around it at prediction: raw pixels in, class probabilities out."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from terraseg.core.modelspec import ModelSpec
+
+
+class Scoring(nn.Module):
+    """The graph that a bundle carries: cast, fill, normalise, network, softmax.
+
+    Takes raw pixels (n, bands, h, w) in the spec's dtype, or any that casts to float32, and gives float32 probabilities
+    (n, classes, h, w). NaN and infinite pixels of float imagery count as their band's mean, so that nodata poisons no
+    neighbour. A network with one logit and a legend of two classes gives [1 - p, p].
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
+        super().__init__()
+        self.network = network
+        self.fills = np.dtype(spec.dtype).kind == "f"
+        self.classes = len(spec.legend)
+        self.register_buffer("mean", torch.tensor(spec.mean, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Probabilities of raw pixels."""
+        x = (raw.to(torch.float32) - self.mean) / self.std
+        if self.fills:
+            x = torch.where(torch.isfinite(x), x, 0.0)
+        logits = self.network(x).float()
+        return torch.softmax(as_classes(logits) if self.classes > 1 else logits, dim=1)
+
+
+def as_classes(logits: Tensor) -> Tensor:
+    """Logits (n, k, h, w) with one channel a class: a single one gets the zero logit of its counter-class before it.
+
+    The softmax of [0, z] is [1 - sigmoid(z), sigmoid(z)], so one code path serves binary and multi-class.
+    """
+    return torch.cat([torch.zeros_like(logits), logits], 1) if logits.shape[1] == 1 else logits

@@ -1,0 +1,271 @@
+"""Each step of a project once: what it reads, what it writes, and when it can be skipped."""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from terraseg.core.dataset import Dataset, Imagery, Scene
+from terraseg.core.fingerprint import Fingerprint
+from terraseg.core.plan import Plan
+from terraseg.core.watch import Watch
+from terraseg.errors import EmptyDataset, missing_extra
+from terraseg.pipeline.ledger import Ledger, file_states, key_for
+from terraseg.pipeline.project import Project
+from terraseg.plan.options import TrainOptions
+from terraseg.prepare.dataset import read_dataset, scene_names
+from terraseg.prepare.discover import expand
+from terraseg.prepare.fingerprint import count_classes, measure_fingerprint
+from terraseg.prepare.split import split_dataset
+from terraseg.store.raster import read_facts
+from terraseg.store.rundir import read_json, write_json
+
+if TYPE_CHECKING:
+    from terraseg.evaluate.evaluate import Evaluation
+
+
+def prepare(project: Project, watch: Watch) -> tuple[Dataset, Fingerprint]:
+    """The data set with its split and its fingerprint, written into the run folder."""
+    run, ledger = project.run, Ledger(project.run)
+    watch.step("prepare")
+    dataset = read_dataset(project.data, project.root)
+    files = [p for scene in dataset.scenes for p in (*scene.imagery.paths, scene.labels or "")]
+    key = key_for(asdict(project.data), file_states(f for f in files if f))
+    if ledger.is_fresh("prepare", key):
+        watch.say("imagery and labels are unchanged")
+        return Dataset.from_json(read_json(run.dataset)), Fingerprint.from_json(read_json(run.fingerprint))
+    counts = count_classes(dataset, lambda done, total: watch.progress(done, total, "scenes"))
+    dataset, how = split_dataset(dataset, counts, project.data.validation)
+    watch.say(how)
+    facts = measure_fingerprint(dataset, counts)
+    write_json(run.options, project.options_json())
+    write_json(run.dataset, dataset.to_json())
+    write_json(run.fingerprint, facts.to_json())
+    ledger.finish("prepare", key, [run.dataset, run.fingerprint])
+    return dataset, facts
+
+
+def plan(project: Project, facts: Fingerprint, watch: Watch) -> Plan:
+    """The training plan, written into the run folder with its reasons."""
+    if find_spec("lightning") is None:
+        raise missing_extra("training", "train")
+    from terraseg.plan.rules import make_plan
+    from terraseg.train.hardware import find_hardware
+
+    run, ledger = project.run, Ledger(project.run)
+    watch.step("plan")
+    key = key_for(facts.to_json(), asdict(project.train))
+    if ledger.is_fresh("plan", key):
+        made = Plan.from_json(read_json(run.plan))
+    else:
+        made = make_plan(facts, find_hardware(), _rooted(project))
+        write_json(run.plan, made.to_json())
+        ledger.finish("plan", key, [run.plan])
+    for name, reason in made.reasons.items():
+        value = getattr(made, name)
+        if value is not None:
+            watch.say(f"{name} = {value}: {reason}")
+    return made
+
+
+def _rooted(project: Project) -> TrainOptions:
+    """The training options with their path seen from the project file."""
+    options = project.train
+    return (
+        replace(options, pretrained_path=str(project.root / options.pretrained_path))
+        if options.pretrained_path
+        else options
+    )
+
+
+def train(project: Project, dataset: Dataset, facts: Fingerprint, made: Plan, watch: Watch) -> Path:
+    """The trained model's folder; an interrupted training goes on where it was when data and plan are the same."""
+    from terraseg.export.onnx import onnx_bytes
+    from terraseg.store.bundle import write_bundle
+    from terraseg.train.loop import train_model
+
+    run, ledger = project.run, Ledger(project.run)
+    watch.step("train")
+    key = key_for(dataset.to_json(), facts.to_json(), made.to_json())
+    if ledger.is_fresh("train", key):
+        watch.say("the model is up to date")
+        return run.model
+    if not ledger.begin("train", key):
+        forget_training(project)
+    watch.say(f"training {made.network} on {made.device} ({made.reasons.get('device', '')})")
+    trained = train_model(
+        dataset, facts, made, run, progress=lambda event: watch.progress(event.fraction, 1.0, event.text)
+    )
+    weights = {name: tensor.detach().cpu().numpy() for name, tensor in trained.network.state_dict().items()}
+    write_bundle(run.model, trained.spec, onnx=onnx_bytes(trained.network, trained.spec), weights=weights)
+    ledger.finish("train", key, [run.model / "model.onnx", run.model / "weights.safetensors", run.model / "model.json"])
+    watch.say(f"wrote {run.model}")
+    return run.model
+
+
+def forget_training(project: Project) -> None:
+    """Removes what an earlier training with other data or another plan left in the run folder."""
+    run = project.run
+    for folder in (run.checkpoints, run.tensorboard):
+        shutil.rmtree(folder, ignore_errors=True)
+    run.progress.unlink(missing_ok=True)
+
+
+def forget_run(project: Project) -> None:
+    """Removes what the run folder holds, so that everything is done anew; files of other origin in it stay."""
+    run = project.run
+    forget_training(project)
+    for folder in (run.cache, run.model, run.maps, run.figures):
+        shutil.rmtree(folder, ignore_errors=True)
+    for file in (run.options, run.dataset, run.fingerprint, run.plan, run.scores, run.report, run.done):
+        file.unlink(missing_ok=True)
+
+
+def scenes_to_map(project: Project, dataset: Dataset) -> list[Scene]:
+    """The scenes that the project maps: test scenes, scenes without labels and further images.
+
+    Where there are none of these, the scenes with validation windows, and without those all of them.
+    """
+    further = _further_scenes(project, dataset)
+    chosen = [s for s in dataset.scenes if s.is_test or s.labels is None] + further
+    if not chosen:
+        chosen = [s for s in dataset.scenes if s.validation] or list(dataset.scenes)
+    if not chosen:
+        raise EmptyDataset("there is no scene to map: name test scenes under [data] or images under [map]")
+    return chosen
+
+
+def _further_scenes(project: Project, dataset: Dataset) -> list[Scene]:
+    images = expand(project.map.images, project.root, bands=dataset.bands)
+    if project.map.images and not images:
+        raise EmptyDataset(
+            f"no file is named by images = {list(project.map.images)} under [map], seen from {project.root}"
+        )
+    names = scene_names(images)
+    taken = {scene.name for scene in dataset.scenes}
+    scenes = []
+    for image in images:
+        files = tuple(str(project.root / image.replace("{band}", band)) for band in dataset.bands)
+        paths = files if "{band}" in image else files[:1]
+        name = names[image] if names[image] not in taken else f"{names[image]}_map"
+        imagery = Imagery(paths, dataset.bands, project.data.nodata)
+        scenes.append(Scene(name, imagery, None, name, read_facts(paths[0]).grid))
+    return scenes
+
+
+def predict(project: Project, scenes: Sequence[Scene], watch: Watch, *, engine: str = "auto") -> list[Path]:
+    """The class map of each scene under `maps/`."""
+    from terraseg.engines.choose import open_scorer
+    from terraseg.predict.sweep import predict_raster
+    from terraseg.store.bundle import bundle_hash
+    from terraseg.store.raster import open_raster
+
+    run, ledger = project.run, Ledger(project.run)
+    watch.step("predict")
+    model = bundle_hash(run.model)
+    scorer = None
+    maps = []
+    for scene in scenes:
+        out = run.maps / f"{scene.name}.tif"
+        maps.append(out)
+        key = key_for(model, asdict(project.predict), file_states(scene.imagery.paths))
+        if ledger.is_fresh(f"predict {scene.name}", key):
+            continue
+        if scorer is None:
+            scorer = open_scorer(run.model, engine=engine)
+            watch.say(f"predicting with {scorer.device}")
+        with open_raster(scene.imagery) as source:
+            summary = predict_raster(
+                source,
+                scorer,
+                out,
+                options=project.predict,
+                provenance={"TERRASEG_MODEL": model},
+                progress=lambda done, total, _, name=scene.name: watch.progress(done, total, f"tiles of {name}"),
+            )
+        for note in summary.notes:
+            watch.say(f"{scene.name}: {note}")
+        watch.say(f"wrote {out} ({summary.megapixels_per_s:.1f} megapixels/s, peak {summary.peak_memory_mb:.0f} MB)")
+        ledger.finish(f"predict {scene.name}", key, summary.files)
+    if scorer is None:
+        watch.say(f"{len(maps)} class maps are up to date")
+    return maps
+
+
+def vectorize(project: Project, maps: Iterable[Path], watch: Watch) -> list[Path]:
+    """The polygons of each class map, as a styled GeoPackage beside it."""
+    from terraseg.pipeline.products import polygons_file
+
+    ledger = Ledger(project.run)
+    watch.step("vectorize")
+    files = []
+    for number, path in enumerate(list(maps)):
+        out = path.with_suffix(".gpkg")
+        files.append(out)
+        key = key_for(asdict(project.vectorize), file_states([path]))
+        if ledger.is_fresh(f"vectorize {path.stem}", key):
+            continue
+        count = polygons_file(path, out, project.vectorize)
+        ledger.finish(f"vectorize {path.stem}", key, [out])
+        watch.say(f"wrote {out} ({count} polygons)")
+        watch.progress(number + 1, len(files), "maps")
+    return files
+
+
+def measure(project: Project, maps: Iterable[Path], watch: Watch) -> list[Path]:
+    """The statistics of each class map and its polygons, as CSV and JSON beside it."""
+    from terraseg.pipeline.products import statistics_files
+
+    ledger = Ledger(project.run)
+    watch.step("measure")
+    files = []
+    for path in maps:
+        outputs = [path.with_suffix(".csv"), path.with_suffix(".json")]
+        files += outputs
+        key = key_for(asdict(project.measure), file_states([path, path.with_suffix(".gpkg")]))
+        if ledger.is_fresh(f"measure {path.stem}", key):
+            continue
+        statistics_files(path, path.with_suffix(".gpkg"), outputs, project.measure)
+        ledger.finish(f"measure {path.stem}", key, outputs)
+        watch.say(f"wrote {outputs[0]} and {outputs[1].name}")
+    return files
+
+
+def evaluate(project: Project, dataset: Dataset, scenes: Sequence[Scene], watch: Watch) -> "Evaluation | None":
+    """The scores of the mapped scenes that have labels, in `scores.json`; None when none has."""
+    from terraseg.evaluate.evaluate import Evaluation, evaluate_scenes
+
+    run, ledger = project.run, Ledger(project.run)
+    labelled = [scene for scene in scenes if scene.labels is not None]
+    if not labelled:
+        run.scores.unlink(missing_ok=True)
+        return None
+    watch.step("evaluate")
+    pairs = [(scene, run.maps / f"{scene.name}.tif") for scene in labelled]
+    key = key_for(dataset.to_json(), asdict(project.evaluate), file_states([p for _, p in pairs]))
+    if ledger.is_fresh("evaluate", key):
+        return Evaluation.from_json(read_json(run.scores))
+    evaluation = evaluate_scenes(pairs, dataset, options=project.evaluate)
+    write_json(run.scores, evaluation.to_json())
+    ledger.finish("evaluate", key, [run.scores])
+    watch.say(f"wrote {run.scores}")
+    return evaluation
+
+
+def report(project: Project, dataset: Dataset, scenes: Sequence[Scene], watch: Watch) -> Path:
+    """The report page of the run."""
+    from terraseg.report.build import MappedScene, build_report
+
+    run, ledger = project.run, Ledger(project.run)
+    watch.step("report")
+    mapped = [MappedScene(s.name, s.imagery, run.maps / f"{s.name}.tif", s.labels) for s in scenes]
+    inputs = [run.scores, run.progress, run.plan, run.model / "model.json"]
+    inputs += [path for m in mapped for path in (m.map_path, m.map_path.with_suffix(".json"))]
+    key = key_for(asdict(project.report), file_states(inputs))
+    if not ledger.is_fresh("report", key):
+        build_report(run, dataset, mapped, options=project.report)
+        ledger.finish("report", key, [run.report])
+        watch.say(f"wrote {run.report}")
+    return run.report

@@ -1,0 +1,192 @@
+"""The lattice of prediction tiles: fixed over a raster, whatever part of it is worked on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from terraseg.core.window import Window
+from terraseg.errors import BadOption
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Tiles along one axis of `length` pixels: tile i starts at i * step, the last one is shifted back to end at the edge.
+
+    Each tile **owns** a half-open run of pixels, its cell; the cells cover the axis once. Around the border of two cells
+    both tiles count, over `ramp` pixels: tile i **reaches** from the start of its cell to `ramp` pixels into the next
+    one. So at most two tiles meet at a pixel, also where the shift or a large overlap lets more of them see it. With an
+    overlap beyond half the tile the ramp is one step long and stands in the middle of the overlap.
+
+    >>> axis = Axis(length=10, tile=4, overlap=1)
+    >>> [axis.span(i) for i in range(axis.count)], [axis.cell(i) for i in range(axis.count)]
+    ([(0, 4), (3, 7), (6, 10)], [(0, 3), (3, 6), (6, 10)])
+    >>> axis.reach(0)
+    (0, 4)
+    """
+
+    length: int
+    tile: int
+    overlap: int
+
+    def __post_init__(self) -> None:
+        if self.length < 1 or self.tile < 1:
+            raise BadOption(f"a tile of {self.tile} px over {self.length} px: both must be above zero")
+        if not 0 <= self.overlap < self.tile:
+            raise BadOption(
+                f"an overlap of {self.overlap} px on tiles of {self.tile} px: pass one from 0 to {self.tile - 1}"
+            )
+
+    @property
+    def step(self) -> int:
+        """Pixels from one tile to the next."""
+        return self.tile - self.overlap
+
+    @property
+    def ramp(self) -> int:
+        """Pixels over which one tile fades into the next."""
+        return min(self.overlap, self.step)
+
+    @property
+    def size(self) -> int:
+        """Pixels of the axis that one tile sees: the tile, or all of a shorter axis."""
+        return min(self.tile, self.length)
+
+    @property
+    def count(self) -> int:
+        """How many tiles there are."""
+        return 1 + max(0, -((self.tile - self.length) // self.step))
+
+    def span(self, index: int) -> tuple[int, int]:
+        """The pixels that a tile sees, as (start, stop)."""
+        start = min(index * self.step, self.length - self.size)
+        return start, start + self.size
+
+    def cell(self, index: int) -> tuple[int, int]:
+        """The pixels that a tile owns, as (start, stop)."""
+        return self._border(index), self._border(index + 1)
+
+    def reach(self, index: int) -> tuple[int, int]:
+        """The pixels that a tile has a part in, as (start, stop): its cell and the ramp behind it."""
+        start, stop = self.cell(index)
+        return start, stop if index == self.count - 1 else stop + self.ramp
+
+    def reaching(self, start: int, stop: int) -> range:
+        """The tiles that have a part in the pixels from `start` to `stop`."""
+        owners = self.owning(start, stop)
+        if len(owners) and owners.start > 0 and self.reach(owners.start - 1)[1] > start:
+            return range(owners.start - 1, owners.stop)
+        return owners
+
+    def owning(self, start: int, stop: int) -> range:
+        """The tiles whose cells meet the pixels from `start` to `stop`; none for an empty run."""
+        start, stop = max(start, 0), min(stop, self.length)
+        if start >= stop:
+            return range(0)
+        return range(self._owner(start), self._owner(stop - 1) + 1)
+
+    def _border(self, index: int) -> int:
+        """Where cell `index` starts: in the middle of the overlap, less half the ramp."""
+        if index <= 0:
+            return 0
+        return self.length if index >= self.count else index * self.step + (self.overlap - self.ramp) // 2
+
+    def _owner(self, pixel: int) -> int:
+        slack = (self.overlap - self.ramp) // 2
+        return min(max(0, (pixel - slack) // self.step), self.count - 1)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of cells, as ranges of tile rows and tile columns: the unit of panels, shards and areas of interest."""
+
+    rows: range
+    cols: range
+
+    @property
+    def count(self) -> int:
+        """How many cells."""
+        return len(self.rows) * len(self.cols)
+
+    def owns(self, row: int, col: int) -> bool:
+        """True when cell (row, col) is one of them."""
+        return row in self.rows and col in self.cols
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """All tiles of a raster. Tile (i, j) depends on the raster's size, the tile and the overlap, and on nothing else.
+
+    A raster smaller than a tile has one tile of its own size along that axis.
+
+    >>> Lattice(5, 10, tile=4, overlap=1).window(1, 2)
+    Window(row=1, col=6, height=4, width=4)
+    """
+
+    height: int
+    width: int
+    tile: int
+    overlap: int
+
+    def __post_init__(self) -> None:
+        _ = self.rows, self.cols
+
+    @property
+    def rows(self) -> Axis:
+        """Tiles from top to bottom."""
+        return Axis(self.height, self.tile, self.overlap)
+
+    @property
+    def cols(self) -> Axis:
+        """Tiles from left to right."""
+        return Axis(self.width, self.tile, self.overlap)
+
+    @property
+    def region(self) -> Region:
+        """All cells."""
+        return Region(range(self.rows.count), range(self.cols.count))
+
+    def window(self, row: int, col: int) -> Window:
+        """What tile (row, col) sees; always inside the raster."""
+        return _window(self.rows.span(row), self.cols.span(col))
+
+    def cell(self, row: int, col: int) -> Window:
+        """What tile (row, col) owns; inside its window."""
+        return _window(self.rows.cell(row), self.cols.cell(col))
+
+    def region_of(self, window: Window) -> Region:
+        """The cells that meet a window of the raster."""
+        return Region(self.rows.owning(window.row, window.row_stop), self.cols.owning(window.col, window.col_stop))
+
+    def extent(self, region: Region) -> Window:
+        """The pixels of a region's cells."""
+        if region.count == 0:
+            return Window(0, 0, 0, 0)
+        (top, _), (_, bottom) = self.rows.cell(region.rows.start), self.rows.cell(region.rows.stop - 1)
+        (left, _), (_, right) = self.cols.cell(region.cols.start), self.cols.cell(region.cols.stop - 1)
+        return _window((top, bottom), (left, right))
+
+    def needed(self, region: Region) -> Region:
+        """The tiles that have a part in a region: its own, and those above and to the left that fade into it."""
+        extent = self.extent(region)
+        rows = self.rows.reaching(extent.row, extent.row_stop)
+        return Region(rows, self.cols.reaching(extent.col, extent.col_stop))
+
+    def panels(self, region: Region, columns: int) -> Iterator[Region]:
+        """The region in panels of at most `columns` cell columns, evenly wide, from left to right."""
+        if columns < 1:
+            raise BadOption(f"panels of {columns} tile columns: pass at least 1")
+        total = len(region.cols)
+        pieces = -(-total // columns)
+        for piece in range(pieces):
+            start, stop = total * piece // pieces, total * (piece + 1) // pieces
+            yield Region(region.rows, region.cols[start:stop])
+
+
+def tile_order(needed: Region) -> Iterator[tuple[int, int]]:
+    """The tiles of a region as (row, column), row by row: the order in which they are scored and blended."""
+    for row in needed.rows:
+        for col in needed.cols:
+            yield row, col
+
+
+def _window(rows: tuple[int, int], cols: tuple[int, int]) -> Window:
+    return Window(rows[0], cols[0], rows[1] - rows[0], cols[1] - cols[0])

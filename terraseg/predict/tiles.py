@@ -1,0 +1,109 @@
+"""From a raster to the tiles a model scores: read, filled where nothing is valid, reflected where the raster ends."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terraseg.core.grid import Grid
+from terraseg.core.modelspec import ModelSpec
+from terraseg.core.window import Window
+from terraseg.pixels.tiling import Lattice
+
+
+class Pixels(Protocol):
+    """Raw pixels (bands, height, width) of a window, and which of them (height, width) are valid."""
+
+    @property
+    def pixels(self) -> NDArray[Any]:
+        """Raw values in the raster's dtype."""
+        ...
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """False where the raster holds nothing."""
+        ...
+
+
+class RasterSource(Protocol):
+    """An open raster, read window by window from one thread at a time."""
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie."""
+        ...
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the channels that `read` gives, in order."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """Numpy's name of the pixel type."""
+        ...
+
+    def read(self, window: Window) -> Pixels:
+        """The pixels of a window inside the raster."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Tile (row, col) of a lattice: `pixels` (bands, tile, tile) fit to be scored, None when no pixel is valid.
+
+    `valid` has the shape of `window`, which is smaller than the tile where the raster is.
+    """
+
+    row: int
+    col: int
+    window: Window
+    pixels: NDArray[Any] | None
+    valid: NDArray[np.bool_]
+
+
+def read_tile(source: RasterSource, lattice: Lattice, spec: ModelSpec, place: tuple[int, int]) -> Tile:
+    """The tile at `place` (row, column), in the model's dtype.
+
+    Invalid pixels, and single values that are not finite, become the model's mean of their band, which it sees as zero.
+    Beyond the edge of a raster smaller than the tile its pixels are reflected, below and to the right.
+    """
+    window = lattice.window(*place)
+    patch = source.read(window)
+    if not patch.valid.any():
+        return Tile(*place, window, None, patch.valid)
+    pixels = reflect(fill(patch.pixels, patch.valid, spec.mean), lattice.tile)
+    return Tile(*place, window, pixels.astype(spec.dtype, copy=False), patch.valid)
+
+
+def fill(pixels: NDArray[Any], valid: NDArray[np.bool_], values: tuple[float, ...]) -> NDArray[Any]:
+    """Pixels (bands, height, width) with each band's value, in their dtype, where they are invalid or not finite.
+
+    Integer bands get the nearest integer that their dtype holds. The array given is not changed.
+
+    >>> fill(np.array([[[7, 9]]], dtype=np.uint8), np.array([[True, False]]), (300.0,)).tolist()
+    [[[7, 255]]]
+    """
+    good = np.broadcast_to(valid, pixels.shape)
+    if pixels.dtype.kind == "f":
+        good = good & np.isfinite(pixels)
+    if good.all():
+        return pixels
+    band_values = np.array(values, dtype=np.float64)
+    if pixels.dtype.kind != "f":
+        limits = np.iinfo(pixels.dtype)
+        band_values = np.clip(np.rint(band_values), limits.min, limits.max)
+    return np.where(good, pixels, band_values.astype(pixels.dtype)[:, None, None])
+
+
+def reflect(pixels: NDArray[Any], size: int) -> NDArray[Any]:
+    """Pixels (bands, height, width) of at least `size` both ways, mirrored about their last row and column.
+
+    >>> reflect(np.array([[[1, 2, 3]]]), 5)[0, 0].tolist()
+    [1, 2, 3, 2, 1]
+    """
+    below, right = (max(0, size - side) for side in pixels.shape[1:])
+    if not below and not right:
+        return pixels
+    return np.pad(pixels, ((0, 0), (0, below), (0, right)), mode="reflect")

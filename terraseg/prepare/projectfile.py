@@ -1,0 +1,64 @@
+"""The text of a first project file: what was found, and every setting a user is likely to change, with its meaning."""
+
+import json
+from collections.abc import Sequence
+
+from terraseg.prepare.check import CheckResult
+
+HEADER = """\
+# A terraseg project: one table per command. Paths are relative to this file.
+# Every setting that is left out is chosen by terraseg, which says what it chose and why (`terraseg plan`).
+
+"""
+
+REST = """
+[train]
+# time_budget = "8m"           # train for that long on this machine; or steps = 2000
+# network = "unet-resnet"      # simple-unet, unet, unet-resnet, dynamic-unet, residual-unet
+# encoder = "resnet18"
+# pretrained_path = ""         # encoder weights (.safetensors) or an earlier model's folder
+# seed = 0
+
+[predict]
+# confidence = true
+
+[vectorize]
+# min_area_m2 = 4.0
+# simplify_m = 0.5
+
+[map]
+run = "runs/first"              # where everything goes
+# images = []                  # further rasters to map, besides the test scenes
+"""
+
+
+def project_text(found: CheckResult) -> str:
+    """The project file as TOML text, ready to be written and read back without loss."""
+    data = found.data
+    lines = ["[data]", f"images = {_strings(data.images)}", f"labels = {_strings(data.labels)}"]
+    if data.label_kind is not None:
+        lines.append(f'label_kind = "{data.label_kind}"')
+    if data.label_field:
+        lines.append(f"label_field = {_string(data.label_field)}")
+    lines.append(f"bands = {_strings(data.bands)}")
+    lines.append(f"ignore = {_strings(data.ignore)}                 # label values that mean: not labelled")
+    lines.append("# nodata = 0                   # pixel value without data, where the files do not say so")
+    test = f"test = {_strings(data.test)}" if data.test else "# test = []"
+    lines.append(f"{test:30} # scenes kept out of training, to be mapped and scored (names or patterns)")
+    lines.append('# validation = []              # scenes that judge the training; ["none"] trains on everything')
+    lines.append('# group = "auto"               # what stays together in a split: "scene", "folder" or "site"')
+    for index, c in enumerate(data.classes):
+        lines += ["", "[[data.classes]]", f"id = {index if c.id is None else c.id}", f"name = {_string(c.name)}"]
+        lines += [f"labels = {_strings(c.labels)}", f"color = {_string(c.color or '#808080')}"]
+    notes = "".join(f"# {note}\n" for note in found.notes)
+    return HEADER + notes + ("\n" if notes else "") + "\n".join(lines) + "\n" + REST
+
+
+def _string(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _strings(texts: Sequence[str]) -> str:
+    if len(texts) <= 4:
+        return f"[{', '.join(_string(t) for t in texts)}]"
+    return "[\n" + "".join(f"  {_string(t)},\n" for t in texts) + "]"

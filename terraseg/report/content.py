@@ -1,0 +1,186 @@
+"""What a report says: plain values, read and drawn before the page is written."""
+
+from base64 import b64encode
+from dataclasses import dataclass
+
+from terraseg.core.classes import LandClass, Legend
+
+Cell = str | float | int | None
+"""A value in a table; None is shown as a dash."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded image; `alt` says in words what it shows."""
+
+    data: bytes
+    mime: str
+    width: int
+    height: int
+    alt: str
+
+    @property
+    def uri(self) -> str:
+        """The image as a data URI."""
+        return f"data:{self.mime};base64,{b64encode(self.data).decode('ascii')}"
+
+
+@dataclass(frozen=True)
+class KeyEntry:
+    """One colour of a picture's key and what it stands for."""
+
+    label: str
+    color: str
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Where map and truth agree: the picture, its key, and the share of the pictured labelled pixels that agree."""
+
+    picture: Picture
+    key: tuple[KeyEntry, ...]
+    share: float | None
+
+
+@dataclass(frozen=True)
+class ScaleBar:
+    """A round length on the ground and the share of the picture's width that it takes."""
+
+    length_m: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The labels of a scene and how the map compares with them."""
+
+    truth: Picture
+    agreement: Agreement
+
+
+@dataclass(frozen=True)
+class SceneView:
+    """One mapped scene. `class_pixels` counts map pixels by legend index, over the full raster.
+
+    `overlay` is `class_map` with the background class clear, to lie over `image`; all three have one size. `area_m2` is
+    the ground that the counted pixels cover, `north_deg` the direction of north clockwise from up; both are None without
+    a CRS.
+    """
+
+    name: str
+    facts: tuple[tuple[str, str], ...]
+    image: Picture
+    overlay: Picture
+    class_map: Picture
+    class_pixels: tuple[int, ...]
+    area_m2: float | None = None
+    scale_bar: ScaleBar | None = None
+    north_deg: float | None = None
+    comparison: Comparison | None = None
+
+
+@dataclass(frozen=True)
+class ClassLine:
+    """One class in the per-class table: scores from 0 to 1, None where undefined, and its true and mapped pixels."""
+
+    land_class: LandClass
+    iou: float | None
+    f1: float | None
+    precision: float | None
+    recall: float | None
+    support: int
+    predicted: int
+
+
+@dataclass(frozen=True)
+class ScoreSheet:
+    """Scores over some ground. `confusion[t][p]` counts pixels of true class t mapped as p; `role` is a scene's part in
+    training in words, empty for a total.
+    """
+
+    name: str
+    accuracy: float | None
+    mean_iou: float | None
+    kappa: float | None
+    pixels: int
+    unpredicted: int
+    classes: tuple[ClassLine, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    role: str = ""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Scores in total and by scene; `part` names the pixels that counted."""
+
+    part: str
+    total: ScoreSheet
+    scenes: tuple[ScoreSheet, ...]
+
+
+@dataclass(frozen=True)
+class ProgressRow:
+    """One validation during training; None where the file has no number."""
+
+    step: float
+    seconds: float | None = None
+    lr: float | None = None
+    train_loss: float | None = None
+    val_loss: float | None = None
+    accuracy: float | None = None
+    mean_iou: float | None = None
+
+
+@dataclass(frozen=True)
+class PlanLine:
+    """One setting of the plan and why it was chosen."""
+
+    name: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class StatisticsTable:
+    """Measured values by class. `columns` are the measures' names as in the file; each row has a class name, then values."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+
+
+@dataclass(frozen=True)
+class FactGroup:
+    """A heading with named facts."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class DataLine:
+    """One scene of the data set, in words."""
+
+    name: str
+    imagery: str
+    size: str
+    gsd: str
+    labels: str
+    role: str
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """All of a report; what is empty or None has no section."""
+
+    title: str
+    made: str
+    legend: Legend
+    scenes: tuple[SceneView, ...] = ()
+    scenes_left_out: int = 0
+    statistics: tuple[StatisticsTable, ...] = ()
+    accuracy: Accuracy | None = None
+    progress: tuple[ProgressRow, ...] = ()
+    plan: tuple[PlanLine, ...] = ()
+    data: tuple[DataLine, ...] = ()
+    provenance: tuple[FactGroup, ...] = ()

@@ -1,0 +1,240 @@
+"""The report as one HTML page: style, script, pictures and charts inside, nothing loaded from anywhere."""
+
+from importlib.resources import files
+
+from terraseg.report.charts import share_bar, training_charts
+from terraseg.report.content import FactGroup, KeyEntry, ReportContent
+from terraseg.report.gallery import class_shares, color_key, scene_article
+from terraseg.report.markup import Html, element, join
+from terraseg.report.tables import (
+    class_table,
+    confusion_table,
+    data_table,
+    plan_table,
+    progress_table,
+    scene_scores_table,
+    statistics_table,
+)
+from terraseg.report.wording import area, count, duration, listed, percent, plural, score
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+"""Content security: a browser refuses whatever would come from outside the file."""
+
+PARTS = {
+    "all": "all labelled pixels of the mapped scenes",
+    "train": "the parts of the scenes that were trained on",
+    "validation": "the validation parts of the scenes",
+    "test": "the scenes held out from training",
+    "windows": "chosen windows of the scenes",
+}
+
+
+def render_page(content: ReportContent) -> str:
+    """The whole page. Text from outside is escaped; sections without content are left out."""
+    sections = [
+        ("maps", "Maps", _maps(content)),
+        ("areas", "Areas and objects", _areas(content)),
+        ("accuracy", "Accuracy", _accuracy(content)),
+        ("training", "Training", _training(content)),
+        ("plan", "Plan", _plan(content)),
+        ("provenance", "Provenance", _provenance(content)),
+    ]
+    shown = [(name, title, body) for name, title, body in sections if body is not None]
+    links = [element("li", element("a", title, href=f"#{name}")) for name, title, _ in shown]
+    body = join(
+        element("a", "Skip to the content", href="#content", class_="skip"),
+        element(
+            "div",
+            _header(content),
+            element("nav", element("ul", *links), aria_label="Sections"),
+            element("main", *[_section(*section) for section in shown], id="content"),
+            element("footer", f"Written by terraseg on {content.made}. This file is complete: it loads nothing."),
+            class_="page",
+        ),
+        element("script", _resource("page.js")),
+    )
+    return "<!DOCTYPE html>\n" + element("html", _head(content.title), element("body", body), lang="en") + "\n"
+
+
+def _resource(name: str) -> Html:
+    return Html(files("terraseg.report").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _head(title: str) -> Html:
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", title),
+        element("style", _resource("page.css")),
+    )
+
+
+def _section(name: str, title: str, body: Html) -> Html:
+    return element("section", element("h2", title, id=f"{name}-title"), body, id=name, aria_labelledby=f"{name}-title")
+
+
+def _header(content: ReportContent) -> Html:
+    shares = _shares(content)
+    bar = None
+    if shares:
+        bar = element("div", share_bar(shares), color_key(shares), class_="shares")
+    return element(
+        "header",
+        element("p", f"Segmentation report, {content.made}", class_="kicker"),
+        element("h1", content.title),
+        _lede(content),
+        _figures(content),
+        bar,
+    )
+
+
+def _shares(content: ReportContent) -> list[tuple[KeyEntry, float]]:
+    return class_shares(_class_sizes(content), content.legend) if content.scenes else []
+
+
+def _class_sizes(content: ReportContent) -> list[float]:
+    """Ground of each class over all scenes in square metres; in pixels when a scene has no CRS."""
+    on_ground = _area_m2(content) is not None
+    sizes = [0.0] * len(content.legend)
+    for scene in content.scenes:
+        pixels = sum(scene.class_pixels)
+        each = (scene.area_m2 or 0.0) / pixels if on_ground and pixels else 1.0
+        sizes = [size + each * n for size, n in zip(sizes, scene.class_pixels, strict=True)]
+    return sizes
+
+
+def _area_m2(content: ReportContent) -> float | None:
+    areas = [scene.area_m2 for scene in content.scenes]
+    known = [a for a in areas if a is not None]
+    return sum(known) if known and len(known) == len(areas) else None
+
+
+def _lede(content: ReportContent) -> Html:
+    sentences = []
+    if content.scenes:
+        total = _area_m2(content)
+        where = plural(len(content.scenes), "scene")
+        what = f"{where} covering {area(total)} of ground" if total is not None else where
+        largest = sorted(_shares(content), key=lambda pair: -pair[1])[:3]
+        named = listed([f"{entry.label} ({percent(share)})" for entry, share in largest if share > 0])
+        verb = "was" if len(content.scenes) == 1 else "were"
+        sentences.append(f"{what} {verb} mapped" + (f": mostly {named}." if named else ", all of it without data."))
+    if content.accuracy is not None and content.accuracy.total.accuracy is not None:
+        total_scores = content.accuracy.total
+        sentences.append(
+            f"Held against {count(total_scores.pixels)} labelled pixels, the map is right on "
+            f"{percent(total_scores.accuracy)} of them; its mean IoU is {score(total_scores.mean_iou)}."
+        )
+    elif content.scenes:
+        sentences.append("No scores: the map has not been held against labels.")
+    return element("p", " ".join(sentences), class_="lede") if sentences else join()
+
+
+def _figures(content: ReportContent) -> Html | None:
+    pairs = []
+    if content.accuracy is not None:
+        total = content.accuracy.total
+        pairs += [("Mean IoU", score(total.mean_iou)), ("Overall accuracy", percent(total.accuracy))]
+        pairs += [("Cohen’s kappa", score(total.kappa))]
+    ground = _area_m2(content)
+    if ground is not None:
+        pairs.append(("Mapped ground", area(ground)))
+    if content.scenes:
+        shown = len(content.scenes) + content.scenes_left_out
+        pairs.append(("Scene" if shown == 1 else "Scenes", count(shown)))
+    if content.progress and content.progress[-1].seconds is not None:
+        pairs.append(("Training time", duration(content.progress[-1].seconds)))
+    if not pairs:
+        return None
+    return element("dl", *[element("div", element("dt", n), element("dd", v)) for n, v in pairs], class_="figures")
+
+
+def _maps(content: ReportContent) -> Html | None:
+    if not content.scenes:
+        return None
+    hint = "Drag the divider over the picture, or use the sliders below it, to compare the image with the map."
+    clear = content.legend.background_index
+    if clear is not None:
+        hint += f" The class {content.legend.names[clear]} is left clear over the image."
+    left_out = None
+    if content.scenes_left_out:
+        left_out = element("p", f"{plural(content.scenes_left_out, 'more scene')} left out to keep the file small.")
+    articles = [scene_article(scene, content.legend, number) for number, scene in enumerate(content.scenes, 1)]
+    return join(element("p", hint, class_="note"), *articles, left_out)
+
+
+def _areas(content: ReportContent) -> Html | None:
+    if not content.statistics:
+        return None
+    tables = [statistics_table(table, content.legend) for table in content.statistics]
+    parts: list[Html] = [_scene_shares(content)] if len(content.scenes) > 1 else []
+    parts.append(tables[0])
+    if len(tables) > 1:
+        parts.append(element("details", element("summary", "The other scenes and tables"), *tables[1:]))
+    return join(*parts)
+
+
+def _scene_shares(content: ReportContent) -> Html:
+    rows = [
+        element(
+            "div", element("p", scene.name, class_="note"), share_bar(class_shares(scene.class_pixels, content.legend))
+        )
+        for scene in content.scenes
+    ]
+    return element("div", *rows, color_key(((entry, None) for entry, _ in _shares(content))), class_="scene-shares")
+
+
+def _accuracy(content: ReportContent) -> Html | None:
+    if content.accuracy is None:
+        return None
+    accuracy, total = content.accuracy, content.accuracy.total
+    where = PARTS.get(accuracy.part, accuracy.part)
+    note = f"Counted over {where}; void and nodata are left out. Mean IoU is taken over the classes that occur in the "
+    note += "labels or in the map; a dash stands where a score is not defined."
+    if total.unpredicted:
+        note += f" {count(total.unpredicted)} labelled pixels have no prediction and are in no score."
+    scenes = scene_scores_table(accuracy.scenes) if len(accuracy.scenes) > 1 or _roles(content) else None
+    return join(element("p", note, class_="note"), class_table(total), confusion_table(total), scenes)
+
+
+def _roles(content: ReportContent) -> bool:
+    return content.accuracy is not None and any(sheet.role for sheet in content.accuracy.scenes)
+
+
+def _training(content: ReportContent) -> Html | None:
+    charts = training_charts(content.progress)
+    if charts is None:
+        return None
+    numbers = element("details", element("summary", "The numbers behind the curves"), progress_table(content.progress))
+    best = max(
+        (row for row in content.progress if row.mean_iou is not None), key=lambda r: r.mean_iou or 0, default=None
+    )
+    said = None
+    if best is not None:
+        said = f"Best mean IoU on validation data: {score(best.mean_iou)} at step {count(best.step)}."
+    return join(element("p", said, class_="note") if said else None, charts, numbers)
+
+
+def _plan(content: ReportContent) -> Html | None:
+    if not content.plan:
+        return None
+    note = "What was chosen for this data and this machine, and why."
+    return join(element("p", note, class_="note"), plan_table(content.plan))
+
+
+def _provenance(content: ReportContent) -> Html | None:
+    groups = [_facts(group) for group in content.provenance]
+    if not groups and not content.data:
+        return None
+    return join(
+        element("div", *groups, class_="provenance") if groups else None,
+        join(element("h3", "Data"), data_table(content.data)) if content.data else None,
+    )
+
+
+def _facts(group: FactGroup) -> Html:
+    facts = [element("div", element("dt", name), element("dd", value)) for name, value in group.facts]
+    return element("div", element("h3", group.title), element("dl", *facts))

@@ -1,0 +1,188 @@
+"""The report's tables: every number that a chart shows, and its words for screen readers."""
+
+from collections.abc import Sequence
+
+from terraseg.core.classes import LandClass, Legend
+from terraseg.report.content import Cell, DataLine, PlanLine, ProgressRow, ScoreSheet, StatisticsTable
+from terraseg.report.markup import Html, element, join
+from terraseg.report.wording import DASH, area_unit, count, duration, number, percent, score
+
+MEASURES = {
+    "share": "Share",
+    "objects": "Objects",
+    "pixels": "Pixels",
+    "area_px": "Area (px)",
+    "lower": "From",
+    "upper": "To",
+}
+"""Headings of measures whose name alone says too little."""
+
+
+def swatch(color: str) -> Html:
+    """A small square in a class's colour."""
+    return element("span", class_="swatch", style=f"background:{color}", aria_hidden="true")
+
+
+def class_name(land_class: LandClass) -> Html:
+    """A class's colour and name."""
+    return join(swatch(land_class.color), land_class.name)
+
+
+def table(caption: str, heads: Sequence[str | Html], rows: Sequence[Sequence[str | Html]], *, text: int = 1) -> Html:
+    """A table whose first column heads its rows; columns from `text` on hold numbers and are set to the right.
+
+    It scrolls sideways by itself where the screen is narrow, by keyboard too.
+    """
+    head = [element("th", h, scope="col", class_=None if n < text else "number") for n, h in enumerate(heads)]
+    body = [
+        element(
+            "tr",
+            element("th", row[0], scope="row"),
+            *[element("td", cell, class_=None if n < text else "number") for n, cell in enumerate(row[1:], 1)],
+        )
+        for row in rows
+    ]
+    written = element(
+        "table", element("caption", caption), element("thead", element("tr", *head)), element("tbody", *body)
+    )
+    return element("div", written, class_="table", tabindex="0", role="region", aria_label=caption)
+
+
+def class_table(sheet: ScoreSheet) -> Html:
+    """The scores of each class."""
+    rows = [
+        (
+            class_name(line.land_class),
+            _bar(line.iou, line.land_class.color),
+            score(line.f1),
+            score(line.precision),
+            score(line.recall),
+            count(line.support),
+            count(line.predicted),
+        )
+        for line in sheet.classes
+    ]
+    heads = ("Class", "IoU", "F1", "Precision (user’s)", "Recall (producer’s)", "Labelled px", "Mapped px")
+    return table("Scores by class", heads, rows)
+
+
+def _bar(value: float | None, color: str, text: str | None = None) -> Html:
+    width = f"{100 * min(1.0, max(0.0, value or 0.0)):.2f}%"
+    fill = element("span", class_="bar-fill", style=f"width:{width};background:{color}")
+    written = score(value) if text is None else text
+    return element("span", element("span", fill, class_="bar", aria_hidden="true"), written, class_="with-bar")
+
+
+def confusion_table(sheet: ScoreSheet) -> Html:
+    """The confusion matrix, each row as shares of the true class, with the counts in small."""
+    names = [line.land_class for line in sheet.classes]
+    corner = element("th", "True class ↓ mapped as →", scope="col", class_="corner")
+    head = element("tr", corner, *[element("th", class_name(c), scope="col") for c in names])
+    body = []
+    for index, (land_class, row) in enumerate(zip(names, sheet.confusion, strict=True)):
+        total = sum(row)
+        cells = [_confusion_cell(n, total, place == index) for place, n in enumerate(row)]
+        body.append(element("tr", element("th", class_name(land_class), scope="row"), *cells))
+    caption = "Confusion matrix: where each true class went, in shares of its row, pixels below"
+    written = element("table", element("caption", caption), element("thead", head), element("tbody", *body))
+    return element("div", written, class_="table confusion", tabindex="0", role="region", aria_label="Confusion matrix")
+
+
+def _confusion_cell(pixels: int, total: int, right: bool) -> Html:
+    if not total:
+        return element("td", DASH, class_="number")
+    share = pixels / total
+    kind = "number right" if right else "number"
+    return element("td", percent(share), element("small", count(pixels)), class_=kind, style=f"--v:{share:.4f}")
+
+
+def scene_scores_table(sheets: Sequence[ScoreSheet]) -> Html:
+    """The scores of each scene, with its part in training where that is known."""
+    with_role = any(sheet.role for sheet in sheets)
+    heads = ("Scene", *(("In training",) if with_role else ()), "Mean IoU", "Accuracy", "Kappa", "Pixels scored")
+    rows = [
+        (
+            sheet.name,
+            *((sheet.role or DASH,) if with_role else ()),
+            score(sheet.mean_iou),
+            percent(sheet.accuracy),
+            score(sheet.kappa),
+            count(sheet.pixels),
+        )
+        for sheet in sheets
+    ]
+    return table("Scores by scene", heads, rows, text=2 if with_role else 1)
+
+
+def statistics_table(statistics: StatisticsTable, legend: Legend) -> Html:
+    """Measured values by class; areas of one column share one unit, shares have a bar."""
+    by_name = {land_class.name: land_class for land_class in legend.classes}
+    columns = [
+        _column(name, [values[place] for _, values in statistics.rows]) for place, name in enumerate(statistics.columns)
+    ]
+    rows = []
+    for place, (name, values) in enumerate(statistics.rows):
+        land_class = by_name.get(name)
+        cells: list[str | Html] = [texts[place] for _, texts in columns]
+        if land_class is not None and "share" in statistics.columns:
+            where = statistics.columns.index("share")
+            share = values[where]
+            cells[where] = _bar(share if isinstance(share, int | float) else None, land_class.color, str(cells[where]))
+        rows.append((name if land_class is None else class_name(land_class), *cells))
+    return table(statistics.name, ("Class", *[head for head, _ in columns]), rows)
+
+
+def _column(name: str, values: Sequence[Cell]) -> tuple[str, list[str]]:
+    """A measure's heading with its unit, and its values as text."""
+    numbers = [v if isinstance(v, int | float) else None for v in values]
+    if name.endswith("_m2"):
+        size, unit = area_unit([v for v in numbers if v is not None])
+        words = name.removesuffix("_m2").replace("_", " ") or "area"
+        texts = [DASH if v is None else _scaled(v / size) for v in numbers]
+        return f"{words.capitalize()} ({unit})", texts
+    head = MEASURES.get(name)
+    if head is None:
+        words, unit = name.replace("_", " "), ""
+        for suffix, sign in ((" px", "px"), (" m", "m"), (" deg", "°")):
+            if words.endswith(suffix):
+                words, unit = words.removesuffix(suffix), f" ({sign})"
+                break
+        head = words.capitalize() + unit
+    if name == "share" or name.endswith("_share"):
+        return head, [percent(v) for v in numbers]
+    return head, [str(v) if isinstance(v, str) else number(n) for v, n in zip(values, numbers, strict=True)]
+
+
+def _scaled(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}"
+
+
+def plan_table(lines: Sequence[PlanLine]) -> Html:
+    """The settings of the plan, each with its reason."""
+    rows = [(line.name, element("code", line.value), line.reason or DASH) for line in lines]
+    return table("The plan of the training", ("Setting", "Value", "Why"), rows, text=3)
+
+
+def data_table(lines: Sequence[DataLine]) -> Html:
+    """The scenes of the data set."""
+    rows = [(d.name, d.role, d.size, d.gsd, element("code", d.imagery), element("code", d.labels)) for d in lines]
+    heads = ("Scene", "Part", "Size", "Pixel", "Imagery", "Labels")
+    return table("The scenes of the data set", heads, rows, text=6)
+
+
+def progress_table(rows: Sequence[ProgressRow]) -> Html:
+    """The numbers behind the training curves."""
+    lines = [
+        (
+            count(row.step),
+            DASH if row.seconds is None else duration(row.seconds),
+            number(row.lr),
+            number(row.train_loss),
+            number(row.val_loss),
+            score(row.mean_iou),
+            percent(row.accuracy),
+        )
+        for row in rows
+    ]
+    heads = ("Step", "Time", "Learning rate", "Training loss", "Validation loss", "Mean IoU", "Accuracy")
+    return table("The training, validation by validation", heads, lines)

@@ -1,0 +1,1 @@
+"""Polygons in, polygons or numbers out: no rasters, no files."""

@@ -1,0 +1,295 @@
+"""Training scenes as uncompressed arrays on disk: made once, mapped into memory, read anywhere at memory speed."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import DTypeLike, NDArray
+
+from terraseg.core.classes import VOID
+from terraseg.core.dataset import Dataset, Scene
+from terraseg.core.window import Window, cut
+from terraseg.errors import UnknownClass
+from terraseg.store.labels import LabelReader, open_labels
+from terraseg.store.raster import RasterReader, open_raster
+
+FORMAT = 1
+CELL = 16
+"""Side in pixels of the cells in which class pixels are counted."""
+BLOCK = 64 * CELL
+BLOCK_BYTES = 128 * 2**20
+SPARE_DISK = 256 * 2**20
+
+Block = tuple[NDArray[Any], NDArray[np.uint8]]
+log = logging.getLogger(__name__)
+
+
+class TrainingScene(Protocol):
+    """A scene open for training, however it is stored.
+
+    `counts` (classes, ceil(height / CELL), ceil(width / CELL)) of uint16 holds the labelled pixels of each class in each
+    cell of `CELL` x `CELL` pixels.
+    """
+
+    @property
+    def scene(self) -> Scene:
+        """The scene, with its windows."""
+        ...
+
+    @property
+    def counts(self) -> NDArray[np.uint16]:
+        """Class pixels per cell."""
+        ...
+
+    def read(self, window: Window) -> Block:
+        """Raw pixels (bands, height, width) and class indices (height, width) of a window inside the scene.
+
+        Where a pixel is not valid its label is 255 and its value the fill of its band. The arrays may be read-only.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class CachedScene:
+    """A scene whose arrays are mapped from the cache; `read` gives views."""
+
+    scene: Scene
+    pixels: NDArray[Any]
+    labels: NDArray[np.uint8]
+    counts: NDArray[np.uint16]
+
+    def read(self, window: Window) -> Block:
+        """See `TrainingScene.read`."""
+        rows, cols = window.slices
+        return self.pixels[:, rows, cols], self.labels[rows, cols]
+
+
+@dataclass(frozen=True, eq=False)
+class WindowedScene:
+    """A scene read window by window from its own files, whose handles stay open."""
+
+    scene: Scene
+    source: "BlockSource"
+    counts: NDArray[np.uint16]
+
+    def read(self, window: Window) -> Block:
+        """See `TrainingScene.read`."""
+        return self.source.read(window)
+
+
+@dataclass(frozen=True, eq=False)
+class BlockSource:
+    """Open imagery and labels of one scene, read together."""
+
+    raster: RasterReader
+    labels: LabelReader
+    fill: NDArray[Any]
+
+    def read(self, window: Window) -> Block:
+        """Pixels and class indices of a window, as `TrainingScene.read` gives them."""
+        patch = self.raster.read(window)
+        labels = np.array(self.labels.read(window), dtype=np.uint8)
+        pixels = patch.pixels.astype(self.fill.dtype, copy=False)
+        if not patch.valid.all():
+            labels[~patch.valid] = VOID
+            pixels[:, ~patch.valid] = self.fill[:, None]
+        return pixels, labels
+
+
+@contextmanager
+def training_scenes(
+    dataset: Dataset, folder: Path, *, cache_gb: float, fill: Sequence[float], note: Callable[[str], None] | None = None
+) -> Iterator[tuple[TrainingScene, ...]]:
+    """The labelled scenes that have training or validation windows, open, in the order of the data set.
+
+    Scenes are copied into `folder` while they fit into `cache_gb` (10^9 bytes) and on the disk; the others are read from
+    their own files. A copy is reused while its files, the label rule, the bands and the fill stay the same; copies of
+    anything else are removed. `fill` holds a value a band for pixels that are not valid. `note` hears a line for each
+    scene that is being copied or is left out of the cache.
+    """
+    say = note if note is not None else log.info
+    wanted = [s for s in dataset.scenes if s.labels is not None and (s.train or s.validation)]
+    sizes = [scene_bytes(scene, dataset) for scene in wanted]
+    whole = fitting(sizes, round(cache_gb * 1e9))
+    names = [entry_name(s, dataset, fill, whole=w) for s, w in zip(wanted, whole, strict=True)]
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove_others(folder, set(names))
+    with ExitStack() as stack:
+        scenes: list[TrainingScene] = []
+        for scene, name, is_whole in zip(wanted, names, whole, strict=True):
+            if not is_whole:
+                say(f"scene {scene.name} does not fit into the cache: it is read from its own files")
+            elif not (folder / name).exists():
+                say(f"copying scene {scene.name} into the cache")
+            scenes.append(_open(scene, dataset, folder / name, fill, stack))
+        yield tuple(scenes)
+
+
+def scene_bytes(scene: Scene, dataset: Dataset) -> int:
+    """What a scene takes in the cache, pixels and labels."""
+    return scene.grid.height * scene.grid.width * (len(dataset.bands) * np.dtype(dataset.dtype).itemsize + 1)
+
+
+def fitting(sizes: Sequence[int], limit: int) -> list[bool]:
+    """Which sizes are taken, in their order, so that their sum stays within the limit.
+
+    >>> fitting([4, 7, 3], 8)
+    [True, False, True]
+    """
+    taken, left = [], limit
+    for size in sizes:
+        taken.append(size <= left)
+        left -= size if size <= left else 0
+    return taken
+
+
+def entry_name(scene: Scene, dataset: Dataset, fill: Sequence[float], *, whole: bool) -> str:
+    """The cache folder of a scene: its name and a hash of all that its arrays are made from."""
+    files = [*scene.imagery.paths, *(f"{p}.msk" for p in scene.imagery.paths), scene.labels or ""]
+    files.append(str(Path(scene.labels or "").with_suffix(".dbf")))
+    source = {
+        "format": [FORMAT, CELL, whole],
+        "files": [[name, *_stamp(name)] for name in files],
+        "imagery": scene.imagery.to_json(),
+        "grid": scene.grid.to_json(),
+        "rule": dataset.rule.to_json(),
+        "classes": len(dataset.legend),
+        "dtype": dataset.dtype,
+        "fill": [float(v) for v in fill],
+    }
+    digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
+    return f"{scene.name}-{digest[:16]}"
+
+
+def _stamp(name: str) -> tuple[int, int]:
+    """Size and modification time of a file, zeros for one that is absent or remote."""
+    try:
+        status = os.stat(name)  # noqa: PTH116  # names may be GDAL paths, which pathlib would normalise
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def _remove_others(folder: Path, names: set[str]) -> None:
+    for path in folder.iterdir():
+        ours = re.fullmatch(r".+-[0-9a-f]{16}|\..+-[0-9a-f]{16}\.part", path.name)
+        if ours and path.name not in names:
+            shutil.rmtree(path)
+
+
+def _open(scene: Scene, dataset: Dataset, entry: Path, fill: Sequence[float], stack: ExitStack) -> TrainingScene:
+    """The scene from its cache entry, which is written first where it is missing."""
+    whole = entry.name == entry_name(scene, dataset, fill, whole=True)
+    if not entry.exists():
+        with ExitStack() as files:
+            source = _source(scene, dataset, fill, files)
+            whole = _write_entry(scene, source, len(dataset.legend), entry, whole=whole)
+    whole = whole and (entry / "pixels.npy").exists()
+    counts: NDArray[np.uint16] = np.load(entry / "counts.npy")
+    if not whole:
+        return WindowedScene(scene, _source(scene, dataset, fill, stack), counts)
+    # A plain array over the mapping: slices of np.memmap cost ten times as much.
+    pixels = np.asarray(np.load(entry / "pixels.npy", mmap_mode="r"))
+    return CachedScene(scene, pixels, np.asarray(np.load(entry / "labels.npy", mmap_mode="r")), counts)
+
+
+def _source(scene: Scene, dataset: Dataset, fill: Sequence[float], stack: ExitStack) -> BlockSource:
+    raster = stack.enter_context(open_raster(scene.imagery))
+    labels = stack.enter_context(open_labels(scene, dataset))
+    return BlockSource(raster, labels, fill_values(fill, dataset.dtype))
+
+
+def fill_values(fill: Sequence[float], dtype: DTypeLike) -> NDArray[Any]:
+    """The fill of each band as a value of the pixel type, shape (bands,).
+
+    >>> fill_values([0.6, 300.0], "uint8")
+    array([  1, 255], dtype=uint8)
+    """
+    values = np.asarray(fill, dtype=np.float64)
+    kind = np.dtype(dtype)
+    if kind.kind in "iu":
+        values = np.clip(np.rint(values), np.iinfo(kind).min, np.iinfo(kind).max)
+    return values.astype(kind)
+
+
+def _write_entry(scene: Scene, source: BlockSource, classes: int, entry: Path, *, whole: bool) -> bool:
+    """Writes counts, and with `whole` the arrays; gives False when the disk has no room for them."""
+    part = entry.with_name(f".{entry.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    height, width = scene.grid.height, scene.grid.width
+    try:
+        arrays: Block | None = None
+        if whole:
+            arrays = _reserve(part, (len(source.fill), height, width), source.fill.dtype)
+        counts = np.zeros((classes, -(-height // CELL), -(-width // CELL)), dtype=np.uint16)
+        for block in _blocks(scene, source):
+            pixels, labels = source.read(block)
+            rows, cols = block.slices
+            if arrays is not None:
+                arrays[0][:, rows, cols], arrays[1][rows, cols] = pixels, labels
+            cells = cell_counts(labels, classes, scene.name)
+            top, left = block.row // CELL, block.col // CELL
+            counts[:, top : top + cells.shape[1], left : left + cells.shape[2]] = cells
+        np.save(part / "counts.npy", counts)
+        del arrays
+        part.rename(entry)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return whole and (entry / "pixels.npy").exists()
+
+
+def _blocks(scene: Scene, source: BlockSource) -> Iterator[Window]:
+    """The scene in strips of full width, which suits line-wise formats; narrower where a strip would be too large."""
+    column = BLOCK * (len(source.fill) * source.fill.dtype.itemsize + 2)
+    width = max(BLOCK, BLOCK_BYTES // column // CELL * CELL)
+    return cut(scene.grid.window, BLOCK, width)
+
+
+def _reserve(folder: Path, shape: tuple[int, int, int], dtype: DTypeLike) -> Block | None:
+    """Writable maps for pixels and labels with their room on the disk already taken; None when there is not enough.
+
+    Writing through a map on a full disk would kill the process.
+    """
+    kind = np.dtype(dtype)
+    needed = int(np.prod(shape)) * kind.itemsize + shape[1] * shape[2]
+    if shutil.disk_usage(folder).free < needed + SPARE_DISK:
+        log.warning("no room in %s for %.1f GB: the scene is read from its own files", folder, needed / 1e9)
+        return None
+    maps = []
+    for name, size, kind_of in (("pixels.npy", shape, kind), ("labels.npy", shape[1:], np.dtype(np.uint8))):
+        array = npy.open_memmap(folder / name, mode="w+", dtype=kind_of, shape=size)  # type: ignore[no-untyped-call]
+        with (folder / name).open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, (folder / name).stat().st_size)
+        maps.append(array)
+    return maps[0], maps[1]
+
+
+def cell_counts(labels: NDArray[np.uint8], classes: int, where: str) -> NDArray[np.uint16]:
+    """Pixels of each class in each cell, (classes, ceil(h / CELL), ceil(w / CELL)).
+
+    Raises `UnknownClass` for an index that is neither a class nor void.
+    """
+    beyond = labels[(labels >= classes) & (labels != VOID)]
+    if beyond.size:
+        raise UnknownClass(
+            f"the labels of {where} hold the class index {beyond.max()}, and the legend has {classes} classes: "
+            "correct the label rule in the project file"
+        )
+    height, width = labels.shape
+    rows, cols = -(-height // CELL), -(-width // CELL)
+    padded = np.full((rows * CELL, cols * CELL), VOID, dtype=np.uint8)
+    padded[:height, :width] = labels
+    cells = padded.reshape(rows, CELL, cols, CELL)
+    counts = [np.count_nonzero(cells == k, axis=(1, 3)) for k in range(classes)]
+    return np.array(counts, dtype=np.uint16).reshape(classes, rows, cols)

@@ -1,0 +1,162 @@
+"""Files that are whole or absent: atomic writing, JSON and the run folder with its lock."""
+
+import csv
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from terraseg.errors import StaleRun, UnreadableFile
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, to be written in the block; it takes the place of `path` when the block succeeds.
+
+    After an error, or a kill, `path` is as it was before.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """A text file in UTF-8, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A JSON file, indented, whole or not at all; NaN is refused, since JSON has none."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file; `UnreadableFile` when it is missing or no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UnreadableFile(f"{path} does not exist: run the step that writes it first") from error
+    except (OSError, ValueError) as error:
+        raise UnreadableFile(f"{path} is not readable JSON ({error}): delete it and run the step again") from error
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """A CSV file with a header from the first row's keys; None becomes an empty field."""
+    table = list(rows)
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(table[0]) if table else [])
+        writer.writeheader()
+        writer.writerows(table)
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file as text; no rows when it does not exist."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where each thing of a run lies. `root` is `runs/NAME`."""
+
+    root: Path
+
+    @property
+    def options(self) -> Path:
+        """The resolved options of every table."""
+        return self.root / "options.json"
+
+    @property
+    def dataset(self) -> Path:
+        """Scenes, labels and split, as a `core.dataset.Dataset`."""
+        return self.root / "dataset.json"
+
+    @property
+    def fingerprint(self) -> Path:
+        """Facts of the data, as a `core.fingerprint.Fingerprint`."""
+        return self.root / "fingerprint.json"
+
+    @property
+    def plan(self) -> Path:
+        """The training plan with its reasons, as a `core.plan.Plan`."""
+        return self.root / "plan.json"
+
+    @property
+    def progress(self) -> Path:
+        """One row a validation: step, seconds, losses and scores."""
+        return self.root / "progress.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Checkpoints of an unfinished or finished training."""
+        return self.root / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files."""
+        return self.root / "tensorboard"
+
+    @property
+    def cache(self) -> Path:
+        """Scenes uncompressed for training; can be deleted at any time."""
+        return self.root / "cache"
+
+    @property
+    def model(self) -> Path:
+        """The model bundle."""
+        return self.root / "model"
+
+    @property
+    def maps(self) -> Path:
+        """Class maps, polygons and statistics, a set for each mapped scene."""
+        return self.root / "maps"
+
+    @property
+    def scores(self) -> Path:
+        """Scores against the truth, as JSON."""
+        return self.root / "scores.json"
+
+    @property
+    def figures(self) -> Path:
+        """Pictures."""
+        return self.root / "figures"
+
+    @property
+    def report(self) -> Path:
+        """The report page."""
+        return self.root / "report.html"
+
+    @property
+    def done(self) -> Path:
+        """Which step was last finished with which inputs."""
+        return self.root / "done.json"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder for this process; `StaleRun` names the one that holds it already.
+
+        The lock goes with the process, so a killed run leaves none behind.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / ".lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise StaleRun(f"{self.root} is in use by {holder}: wait for it, or pass another --run name") from error
+            file.truncate(0)
+            file.write(f"process {os.getpid()}")
+            file.flush()
+            yield

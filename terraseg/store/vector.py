@@ -1,0 +1,271 @@
+"""Polygons in files: those of maps written and read back, and those of labels read."""
+
+import json
+import sqlite3
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from pyogrio.errors import DataLayerError, DataSourceError
+
+from terraseg.core.classes import PALETTE, LandClass, Legend
+from terraseg.core.polygons import PolygonTable, VectorLabels
+from terraseg.errors import BadOption, UnreadableFile, missing_extra, nearest
+from terraseg.store.geopackage import add_default_style, remove_sidecars
+from terraseg.store.rundir import replacing
+
+LEGEND_TAG = "TERRASEG_LEGEND"
+Bounds = tuple[float, float, float, float]
+
+
+def write_polygons(table: PolygonTable, path: Path | str, *, style: str | None = None) -> None:
+    """A GeoPackage, GeoJSON or GeoParquet file by the suffix, whole or not at all; the layer is named after the file.
+
+    Columns: class_id, class_name, area_m2, perimeter_m (area_px, perimeter_px without a CRS), confidence. `style` is QML
+    text, kept in a GeoPackage as the style in which QGIS opens the layer. GeoJSON follows RFC 7946, so it is in EPSG:4326
+    wherever the table has a CRS. Raises `BadOption` for another suffix or a place that cannot be written, `MissingExtra`
+    for GeoParquet without geopandas.
+    """
+    path = Path(path)
+    writer = _WRITERS.get(path.suffix.lower())
+    if writer is None:
+        why = "a Shapefile cuts column names and areas short" if path.suffix.lower() == ".shp" else "no such format"
+        raise BadOption(f"{path} cannot be written ({why}): {nearest(path.suffix, _WRITERS)}")
+    try:
+        with replacing(path) as temporary:
+            try:
+                writer(table, temporary, path.stem, style)
+            finally:
+                remove_sidecars(temporary)
+            remove_sidecars(path)
+    except (DataSourceError, DataLayerError, OSError, sqlite3.Error) as error:
+        raise BadOption(
+            f"{path} cannot be written ({_reason(error)}): check the folder, the free space and the CRS"
+        ) from error
+
+
+def _columns(table: PolygonTable) -> dict[str, NDArray[Any]]:
+    return {
+        "class_id": table.class_id,
+        "class_name": table.class_name,
+        table.area_column: table.area,
+        table.perimeter_column: table.perimeter,
+        "confidence": table.confidence,
+    }
+
+
+def _legend_text(legend: Legend) -> str:
+    return json.dumps(legend.to_json(), ensure_ascii=False)
+
+
+def _write_geopackage(table: PolygonTable, path: Path, layer: str, style: str | None) -> None:
+    _write_layer(table, path, layer=layer, driver="GPKG", layer_metadata={LEGEND_TAG: _legend_text(table.legend)})
+    if style is not None:
+        add_default_style(path, layer, style)
+
+
+def _write_geojson(table: PolygonTable, path: Path, layer: str, style: str | None) -> None:  # noqa: ARG001
+    # Nine decimals are 0.1 mm: with the usual seven a border of a very fine map could cross itself.
+    options = {"RFC7946": "NO" if table.crs is None else "YES", "COORDINATE_PRECISION": "9"}
+    _write_layer(table, path, layer=layer, driver="GeoJSON", layer_options=options)
+
+
+def _write_layer(table: PolygonTable, path: Path, **options: Any) -> None:
+    columns = _columns(table)
+    with warnings.catch_warnings():
+        # A map without a CRS gives polygons without one; the column names say so.
+        warnings.filterwarnings("ignore", message="'crs' was not provided")
+        pyogrio.raw.write(
+            str(path),
+            geometry=shapely.to_wkb(table.geometry),
+            field_data=list(columns.values()),
+            fields=np.array(list(columns), dtype=object),
+            geometry_type="Polygon" if _all_single(table.geometry) else "MultiPolygon",
+            promote_to_multi=not _all_single(table.geometry),
+            crs=table.crs,
+            **options,
+        )
+
+
+def _all_single(geometry: NDArray[np.object_]) -> bool:
+    return bool((shapely.get_type_id(geometry) == shapely.GeometryType.POLYGON).all())
+
+
+def _write_geoparquet(table: PolygonTable, path: Path, layer: str, style: str | None) -> None:  # noqa: ARG001
+    try:
+        import geopandas
+        import pyarrow  # noqa: F401  # geopandas finds out only when it writes
+    except ImportError as error:
+        raise missing_extra("writing GeoParquet", "geo") from error
+    frame = geopandas.GeoDataFrame(_columns(table), geometry=table.geometry, crs=table.crs)
+    frame.attrs[LEGEND_TAG] = table.legend.to_json()
+    frame.to_parquet(path)
+
+
+_WRITERS: dict[str, Callable[[PolygonTable, Path, str, str | None], None]] = {
+    ".gpkg": _write_geopackage,
+    ".geojson": _write_geojson,
+    ".json": _write_geojson,
+    ".parquet": _write_geoparquet,
+}
+
+
+def read_polygon_table(path: Path | str) -> PolygonTable:
+    """The polygons that `write_polygons` wrote. A GeoJSON keeps no legend colours: its classes get those of the palette."""
+    path = Path(path)
+    columns, geometry, crs, legend_text = _read_geoparquet(path) if path.suffix == ".parquet" else _read_layer(path)
+    in_pixels = "area_px" in columns
+    names = ("area_px", "perimeter_px") if in_pixels else ("area_m2", "perimeter_m")
+    lacking = [n for n in ("class_id", "class_name", *names, "confidence") if n not in columns]
+    if lacking:
+        raise UnreadableFile(f"{path} has no column {lacking[0]}: pass a file that terraseg vectorize wrote")
+    class_id = columns["class_id"].astype(np.uint8)
+    legend = _legend_of(class_id, columns["class_name"]) if legend_text is None else Legend.from_json(legend_text)
+    return PolygonTable(
+        geometry=geometry,
+        class_id=class_id,
+        area=columns[names[0]].astype(np.float64),
+        perimeter=columns[names[1]].astype(np.float64),
+        confidence=columns["confidence"].astype(np.float64),
+        legend=legend,
+        crs=None if in_pixels else crs,
+    )
+
+
+def _read_layer(path: Path) -> tuple[dict[str, NDArray[Any]], NDArray[np.object_], str | None, Any]:
+    with _translated(path):
+        layer, _ = _polygon_layer(path)
+        legend = (pyogrio.read_info(path, layer=layer)["layer_metadata"] or {}).get(LEGEND_TAG)
+        meta, _, wkb, data = pyogrio.raw.read(path, layer=layer)
+        geometry = shapely.from_wkb(wkb)
+    columns = dict(zip(meta["fields"], data, strict=True))
+    return columns, np.asarray(geometry, dtype=object), meta["crs"], None if legend is None else json.loads(legend)
+
+
+def _read_geoparquet(path: Path) -> tuple[dict[str, NDArray[Any]], NDArray[np.object_], str | None, Any]:
+    try:
+        import geopandas
+        import pyarrow
+    except ImportError as error:
+        raise missing_extra("reading GeoParquet", "geo") from error
+    try:
+        frame = geopandas.read_parquet(path)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise UnreadableFile(f"{path} cannot be read ({_reason(error)}): pass a whole GeoParquet file") from error
+    columns = {str(name): frame[name].to_numpy() for name in frame.columns if name != frame.geometry.name}
+    crs = None if frame.crs is None else frame.crs.to_string()
+    return columns, frame.geometry.to_numpy(), crs, frame.attrs.get(LEGEND_TAG)
+
+
+def _legend_of(class_id: NDArray[np.uint8], class_name: NDArray[np.object_]) -> Legend:
+    ids, first = np.unique(class_id, return_index=True)
+    return Legend(
+        tuple(
+            LandClass(int(i), str(class_name[k]), PALETTE[place % len(PALETTE)])
+            for place, (i, k) in enumerate(zip(ids, first, strict=True))
+        )
+    )
+
+
+def list_fields(path: Path | str) -> tuple[str, ...]:
+    """The attributes of the layer that `read_polygons` reads, in the file's order."""
+    with _translated(path):
+        layer, _ = _polygon_layer(path)
+        return tuple(str(name) for name in pyogrio.read_info(path, layer=layer)["fields"])
+
+
+def read_polygons(path: Path | str, *, field: str | None = None, bbox: Bounds | None = None) -> VectorLabels:
+    """The polygons of a label file with one attribute as text, in the file's CRS.
+
+    `bbox` (left, bottom, right, top) in the same CRS keeps what meets it. Of several layers the first with polygons is
+    read. Whole numbers read without a decimal point, truth values as "true" and "false". GeoJSON is in EPSG:4326 unless it
+    says otherwise (RFC 7946). Raises `UnreadableFile`, and `BadOption` for a field that the layer lacks.
+    """
+    with _translated(path):
+        layer, unread = _polygon_layer(path)
+        known = [str(name) for name in pyogrio.read_info(path, layer=layer)["fields"]]
+        if field is not None and field not in known:
+            raise BadOption(f"{path} has no attribute {field!r}: {nearest(field, known)}")
+        columns = [] if field is None else [field]
+        meta, _, wkb, data = pyogrio.raw.read(path, layer=layer, columns=columns, bbox=bbox, force_2d=True)
+        # What GEOS cannot hold (a ring of two points) comes out as None and is counted with the skipped.
+        geometry = shapely.from_wkb(wkb, on_invalid="ignore")
+    values = np.full(len(geometry), "") if field is None else _as_text(data[0])
+    return _mended(
+        np.asarray(geometry, dtype=object), values, VectorLabels(geometry, values, meta["crs"], 0, 0, layer, unread)
+    )
+
+
+def _polygon_layer(path: Path | str) -> tuple[str, tuple[str, ...]]:
+    """The first layer that may hold polygons, or else the first with geometry; and the other layers of polygons."""
+    spatial = [(str(name), str(kind)) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    if not spatial:
+        raise UnreadableFile(f"{path} has no layer with geometry: pass a file of polygons")
+    areal = [name for name, kind in spatial if not any(word in kind for word in ("Point", "Line", "Curve", "Circular"))]
+    areal += [name for name, kind in spatial if "CurvePolygon" in kind]
+    return (areal[0], tuple(areal[1:])) if areal else (spatial[0][0], ())
+
+
+def _as_text(values: NDArray[Any]) -> NDArray[np.str_]:
+    def text(value: Any) -> str:
+        if value is None or value != value:  # NaN and NaT are null
+            return ""
+        if isinstance(value, bool | np.bool_):
+            return str(bool(value)).lower()
+        if isinstance(value, float | np.floating) and float(value).is_integer():
+            return str(int(value))
+        return str(value)
+
+    return np.array([text(value) for value in values], dtype=np.str_)
+
+
+def _mended(geometry: NDArray[np.object_], values: NDArray[np.str_], labels: VectorLabels) -> VectorLabels:
+    """The polygonal features, made valid; the others counted."""
+    mixed = shapely.get_type_id(geometry) == shapely.GeometryType.GEOMETRYCOLLECTION
+    crossed = ~shapely.is_valid(geometry) & ~shapely.is_missing(geometry)
+    geometry = geometry.copy()
+    geometry[crossed] = shapely.make_valid(geometry[crossed])
+    for place in np.flatnonzero(mixed | crossed):
+        geometry[place] = _polygonal_part(geometry[place])
+    areal = (shapely.get_dimensions(geometry) == 2) & ~shapely.is_empty(geometry)
+    return VectorLabels(
+        geometry=geometry[areal],
+        values=values[areal],
+        crs=labels.crs,
+        skipped=int((~areal).sum()),
+        repaired=int((crossed & areal).sum()),
+        layer=labels.layer,
+        unread=labels.unread,
+    )
+
+
+def _polygonal_part(geometry: Any) -> Any:
+    parts = shapely.get_parts(geometry)
+    while (shapely.get_type_id(parts) > shapely.GeometryType.POLYGON).any():
+        parts = shapely.get_parts(parts)
+    parts = parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]
+    return parts[0] if len(parts) == 1 else shapely.union_all(parts)
+
+
+@contextmanager
+def _translated(path: Path | str) -> Iterator[None]:
+    """Library errors on reading `path`, raised as `UnreadableFile` with one sentence."""
+    try:
+        yield
+    except (DataSourceError, DataLayerError, shapely.errors.ShapelyError, OSError, ValueError) as error:
+        if not str(path).startswith("/vsi") and "://" not in str(path) and not Path(path).exists():
+            raise UnreadableFile(f"{path} does not exist: check the path, or the pattern that names it") from error
+        raise UnreadableFile(
+            f"{path} cannot be read ({_reason(error)}): the file is damaged, cut short or holds no polygons; "
+            "export it again, as GeoPackage or GeoJSON"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].removesuffix(".")

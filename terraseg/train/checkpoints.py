@@ -1,0 +1,127 @@
+"""The state of a training on disk: whole or absent, and enough of it that nothing shows when it is taken up again."""
+
+import hashlib
+import json
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from terraseg.core.dataset import Dataset
+from terraseg.core.fingerprint import Fingerprint
+from terraseg.core.plan import Plan
+from terraseg.errors import StaleRun, TrainingFailed, UnreadableFile
+from terraseg.store.rundir import replacing
+
+FORMAT = 1
+LAST = "last.ckpt"
+FREE = ("reasons", "threads", "device", "tile", "overlap")
+"""Fields of a plan that a run may change before it goes on: they do not say what is learnt."""
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass
+class TrainingState:
+    """What is known between two steps, besides the tensors.
+
+    `step` counts the steps taken, `elapsed` the seconds over all sittings, `setup` those before the first step.
+    `best_*` belong to the validation with the highest mean IoU; `stale` counts the validations since. `rows` are those of
+    `progress.csv`. `swept` is the number of tile batches that a validation takes, 0 before the first.
+    """
+
+    key: str
+    step: int = 0
+    elapsed: float = 0.0
+    setup: float = 0.0
+    closing: float = 0.0
+    fraction: float = 0.0
+    best_step: int | None = None
+    best_score: dict[str, Any] = field(default_factory=dict)
+    stale: int = 0
+    swept: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    stopped_early: bool = False
+    finished: bool = False
+
+
+def run_key(dataset: Dataset, fingerprint: Fingerprint, plan: Plan, sources: Sequence[str]) -> str:
+    """A hash of all that decides what is learnt; `sources` name the state of the scenes' files."""
+    settings = {name: value for name, value in plan.to_json().items() if name not in FREE}
+    told = [settings, dataset.to_json(), fingerprint.to_json(), list(sources)]
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def write_last(folder: Path, state: TrainingState, network: Tensors, optimizer: dict[str, Any]) -> None:
+    """The checkpoint from which the same command goes on; raises `TrainingFailed` when the disk takes it no longer."""
+    content = {"format": FORMAT, "state": dict(vars(state)), "network": network, "optimizer": optimizer}
+    _write(folder / LAST, content)
+    for other in folder.glob("best-*.ckpt"):
+        if other != best_path(folder, state.best_step):
+            other.unlink()
+
+
+def write_best(folder: Path, step: int, key: str, network: Tensors) -> None:
+    """The weights of the best validation so far, under the number of its step until `write_last` names it the best."""
+    _write(best_path(folder, step), {"format": FORMAT, "key": key, "network": network})
+
+
+def best_path(folder: Path, step: int | None) -> Path:
+    """Where the weights of a validation lie."""
+    return folder / f"best-{step}.ckpt"
+
+
+def read_last(folder: Path, key: str) -> tuple[TrainingState, Tensors, dict[str, Any]] | None:
+    """State, weights and optimizer of an earlier sitting; None when there was none.
+
+    Raises `StaleRun` when it was made by other settings or data, `UnreadableFile` when it is damaged.
+    """
+    path = folder / LAST
+    if not path.exists():
+        return None
+    content = _read(path)
+    state = TrainingState(**content["state"])
+    if state.key != key:
+        raise StaleRun(
+            f"{path} belongs to a training with another plan or other data (it stands at step {state.step}): pass "
+            "--fresh to start over, --run with another name to keep both, or the settings of before to go on"
+        )
+    return state, content["network"], content["optimizer"]
+
+
+def read_weights(path: Path) -> Tensors:
+    """The weights in a checkpoint; `UnreadableFile` when it is missing or damaged."""
+    weights: Tensors = _read(path)["network"]
+    return weights
+
+
+def _read(path: Path) -> dict[str, Any]:
+    advice = "the file is damaged or of another version; pass --fresh to start over"
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise UnreadableFile(f"{path} cannot be read ({_first_line(error)}): {advice}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UnreadableFile(f"{path} is no checkpoint of format {FORMAT}: {advice}")
+    return content
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    try:
+        with replacing(path) as temporary:
+            torch.save(content, temporary)
+    except (OSError, RuntimeError) as error:  # torch tells a full disk as a RuntimeError
+        raise TrainingFailed(
+            f"the checkpoint {path} cannot be written ({_first_line(error)}): make room on the disk and run the same "
+            "command again, it goes on from the last whole checkpoint"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,161 @@
+"""How good the network is on the validation windows: one confusion matrix over all of them."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from terraseg.core.classes import VOID
+from terraseg.core.plan import Plan
+from terraseg.core.window import Window
+from terraseg.nets.scoring import as_classes
+from terraseg.pixels.confusion import confusion
+from terraseg.store.cache import TrainingScene
+from terraseg.train.counted import TILES, uniforms
+from terraseg.train.module import SegmentationModule
+
+VALIDATIONS = 12
+"""Validations of a run when the plan does not say."""
+TIME_SHARE = 0.1
+"""Share of a time budget that all validations together may take."""
+STEP_COST = 3
+"""A training step costs about three forward passes."""
+FEW_PIXELS = 1 << 20
+"""Validation windows of at most so many pixels are always swept whole when a run is measured in steps."""
+LARGEST_TILE = 512
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A window of scene number `scene`; of its pixels those from row `top` and column `left` on are counted here."""
+
+    scene: int
+    window: Window
+    top: int = 0
+    left: int = 0
+
+
+TileBatch = tuple[Tile, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """Scores over all labelled pixels: mean loss, share of right ones, IoU by class (NaN where a class is absent).
+
+    `matrix` (classes, classes) counts the truth in rows, predictions in columns. `batches` says how much was swept.
+    """
+
+    loss: float
+    matrix: NDArray[np.int64]
+    batches: int
+
+    @property
+    def pixels(self) -> int:
+        """Labelled pixels."""
+        return int(self.matrix.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the pixels that have their true class; NaN without a labelled pixel."""
+        return float(np.trace(self.matrix) / self.pixels) if self.pixels else float("nan")
+
+    @property
+    def iou(self) -> tuple[float, ...]:
+        """Intersection over union by class; NaN for a class that the truth does not hold."""
+        hit = np.diag(self.matrix).astype(np.float64)
+        true, mapped = self.matrix.sum(axis=1), self.matrix.sum(axis=0)
+        return tuple((hit[k] / (true[k] + mapped[k] - hit[k])).item() if true[k] else float("nan") for k in range(len(hit)))
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean IoU of the classes that the truth holds; NaN without a labelled pixel."""
+        present = [value for value in self.iou if not np.isnan(value)]
+        return float(np.mean(present)) if present else float("nan")
+
+
+def arrange(scenes: Sequence[TrainingScene], plan: Plan) -> tuple[TileBatch, ...]:
+    """The validation windows in tiles, each pixel counted once, in batches of tiles of one shape.
+
+    The order is shuffled by the plan's seed, so that the first batches are a fair part of the whole. Tiles without a
+    labelled pixel are left out where the scene's cell counts show it.
+    """
+    side = min(plan.tile, LARGEST_TILE)
+    tiles = [t for n, s in enumerate(scenes) for w in s.scene.validation for t in tiled(n, w, side)]
+    order = np.argsort(uniforms(plan.seed, TILES, 0, np.arange(len(tiles)), 1)[:, 0], kind="stable")
+    count = max(1, plan.batch * plan.crop**2 // side**2)
+    waiting: dict[tuple[int, int], list[Tile]] = {}
+    batches: list[TileBatch] = []
+    for tile in (tiles[n] for n in order):
+        same = waiting.setdefault((tile.window.height, tile.window.width), [])
+        same.append(tile)
+        if len(same) == count:
+            batches.append(tuple(same))
+            same.clear()
+    return (*batches, *(tuple(rest) for rest in waiting.values() if rest))
+
+
+def tiled(scene: int, window: Window, side: int) -> Iterator[Tile]:
+    """The window in tiles of `side` pixels: the last ones are moved inwards, and count only what no other does."""
+    height, width = min(side, window.height), min(side, window.width)
+    for row in range(0, window.height, height):
+        for col in range(0, window.width, width):
+            top, left = min(row, window.height - height), min(col, window.width - width)
+            place = Window(window.row + top, window.col + left, height, width)
+            yield Tile(scene, place, row - top, col - left)
+
+
+def batch_limit(batches: Sequence[TileBatch], plan: Plan) -> int:
+    """How many batches a run measured in steps sweeps: all, or what keeps validations near `TIME_SHARE` of the work."""
+    rounds = max(1, plan.steps // plan.validate_every) if plan.steps and plan.validate_every else VALIDATIONS
+    affordable = TIME_SHARE * STEP_COST * (plan.steps or 0) * plan.batch * plan.crop**2 / rounds
+    left = max(FEW_PIXELS, affordable)
+    for number, batch in enumerate(batches):
+        left -= sum(t.window.height * t.window.width for t in batch)
+        if left < 0:
+            return max(1, number)
+    return len(batches)
+
+
+def validate(
+    module: SegmentationModule,
+    scenes: Sequence[TrainingScene],
+    batches: Sequence[TileBatch],
+    *,
+    classes: int,
+    autocast: Callable[[], Any],
+    most_s: float = float("inf"),
+) -> Score:
+    """Scores of the network on the tiles, or on as many batches of them as take `most_s` seconds, at least one."""
+    matrix, total, done = np.zeros((classes, classes), dtype=np.int64), 0.0, 0
+    started = time.monotonic()
+    module.network.eval()
+    with torch.inference_mode():
+        for batch in batches:
+            raw, labels = read_tiles(scenes, batch)
+            with autocast():
+                logits = as_classes(module.network(module.normalised(raw.to(module.device)))).float()
+            known = int((labels != VOID).sum())
+            if known:
+                total += float(module.recipe.loss(logits, labels.to(module.device))) * known
+                mapped = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
+                matrix += confusion(labels.numpy(), mapped, classes)
+            done += 1
+            if time.monotonic() - started > most_s:
+                break
+    module.network.train()
+    return Score(total / max(1, int(matrix.sum())), matrix, done)
+
+
+def read_tiles(scenes: Sequence[TrainingScene], batch: TileBatch) -> tuple[Tensor, Tensor]:
+    """Raw pixels (n, bands, h, w) and labels (n, h, w) of tiles of one shape; pixels counted elsewhere are void."""
+    blocks = [scenes[tile.scene].read(tile.window) for tile in batch]
+    labels = np.stack([block[1] for block in blocks])
+    for truth, tile in zip(labels, batch, strict=True):
+        truth[: tile.top] = VOID
+        truth[:, : tile.left] = VOID
+    return torch.from_numpy(np.stack([block[0] for block in blocks])), torch.from_numpy(labels)

@@ -1,0 +1,121 @@
+"""The tile lattice against counting pixel by pixel."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from terraseg.core.window import Window
+from terraseg.errors import BadOption
+from terraseg.pixels.tiling import Axis, Lattice, tile_order
+
+
+@st.composite
+def axes(draw: st.DrawFn) -> Axis:
+    tile = draw(st.integers(1, 24))
+    return Axis(draw(st.integers(1, 120)), tile, draw(st.integers(0, tile - 1)))
+
+
+@st.composite
+def lattices(draw: st.DrawFn) -> Lattice:
+    tile = draw(st.integers(1, 16))
+    size = st.integers(1, 60)
+    return Lattice(draw(size), draw(size), tile, draw(st.integers(0, tile - 1)))
+
+
+@given(axes())
+def test_cells_cover_the_axis_once_and_lie_in_their_tiles(axis: Axis) -> None:
+    covered = [p for i in range(axis.count) for p in range(*axis.cell(i))]
+    assert covered == list(range(axis.length))
+    for i in range(axis.count):
+        (start, stop), (first, last), (_, far) = axis.span(i), axis.cell(i), axis.reach(i)
+        assert 0 <= start <= first < last <= far <= stop <= axis.length
+        assert stop - start == axis.size
+
+
+@given(axes())
+def test_tiles_stand_on_multiples_of_the_step_but_for_the_last(axis: Axis) -> None:
+    starts = [axis.span(i)[0] for i in range(axis.count)]
+    assert starts[:-1] == [i * axis.step for i in range(axis.count - 1)]
+    assert axis.span(axis.count - 1)[1] == axis.length
+    assert starts == sorted(set(starts)), "no tile stands where another one does"
+
+
+@given(axes())
+def test_at_most_two_tiles_meet_at_a_pixel(axis: Axis) -> None:
+    for pixel in range(axis.length):
+        meeting = [i for i in range(axis.count) if axis.reach(i)[0] <= pixel < axis.reach(i)[1]]
+        assert 1 <= len(meeting) <= 2
+
+
+@given(axes(), st.integers(-5, 125), st.integers(-5, 125))
+def test_owning_and_reaching_find_the_tiles_that_a_search_finds(axis: Axis, start: int, stop: int) -> None:
+    pixels = set(range(max(0, start), min(stop, axis.length)))
+    owning = [i for i in range(axis.count) if pixels & set(range(*axis.cell(i)))]
+    reaching = [i for i in range(axis.count) if pixels & set(range(*axis.reach(i)))]
+    assert list(axis.owning(start, stop)) == owning
+    assert list(axis.reaching(start, stop)) == reaching
+
+
+@given(lattices(), st.data())
+def test_a_tile_is_the_same_whatever_area_is_asked_for(lattice: Lattice, data: st.DataObject) -> None:
+    """An area of interest picks tiles of the one lattice, all that have a part in its cells and no other."""
+    row, col = data.draw(st.integers(0, lattice.height - 1)), data.draw(st.integers(0, lattice.width - 1))
+    height = data.draw(st.integers(1, lattice.height - row))
+    area = Window(row, col, height, data.draw(st.integers(1, lattice.width - col)))
+    region = lattice.region_of(area)
+    extent = lattice.extent(region)
+    assert extent.contains(area)
+    everything = {place: lattice.window(*place) for place in tile_order(lattice.region)}
+    picked = dict.fromkeys(tile_order(lattice.needed(region)))
+    reaching = {
+        (i, j)
+        for i, j in everything
+        if set(range(*lattice.rows.reach(i))) & set(range(extent.row, extent.row_stop))
+        and set(range(*lattice.cols.reach(j))) & set(range(extent.col, extent.col_stop))
+    }
+    assert set(picked) == reaching
+    assert list(picked) == [place for place in everything if place in picked], "in the order of the whole"
+
+
+@given(lattices(), st.integers(1, 9))
+def test_panels_part_the_columns(lattice: Lattice, columns: int) -> None:
+    panels = list(lattice.panels(lattice.region, columns))
+    assert [c for panel in panels for c in panel.cols] == list(lattice.region.cols)
+    assert all(1 <= len(panel.cols) <= columns and panel.rows == lattice.region.rows for panel in panels)
+    widths = [len(panel.cols) for panel in panels]
+    assert max(widths) - min(widths) <= 1
+
+
+@given(lattices())
+def test_every_window_lies_in_the_raster_and_holds_its_cell(lattice: Lattice) -> None:
+    raster = Window(0, 0, lattice.height, lattice.width)
+    for place in tile_order(lattice.region):
+        assert raster.contains(lattice.window(*place))
+        assert lattice.window(*place).contains(lattice.cell(*place))
+
+
+def test_a_raster_smaller_than_a_tile_has_one_tile_of_its_own_size() -> None:
+    lattice = Lattice(7, 300, tile=64, overlap=8)
+    assert lattice.rows.count == 1
+    assert {lattice.window(*place).height for place in tile_order(lattice.region)} == {7}
+
+
+def test_an_empty_area_needs_no_tile() -> None:
+    lattice = Lattice(50, 50, tile=16, overlap=4)
+    region = lattice.region_of(Window(60, 0, 5, 5))
+    assert region.count == 0
+    assert lattice.extent(region).is_empty
+    assert list(tile_order(lattice.needed(region))) == []
+    assert list(lattice.panels(region, 3)) == []
+
+
+@pytest.mark.parametrize(("tile", "overlap"), [(16, 16), (16, -1), (0, 0)])
+def test_an_overlap_that_leaves_no_step_is_refused(tile: int, overlap: int) -> None:
+    with pytest.raises(BadOption, match=r"overlap|tile"):
+        Lattice(50, 50, tile, overlap)
+
+
+def test_panels_of_no_columns_are_refused() -> None:
+    lattice = Lattice(50, 50, 16, 4)
+    with pytest.raises(BadOption, match="at least 1"):
+        list(lattice.panels(lattice.region, 0))

@@ -1,0 +1,90 @@
+"""The house's rules on imports, held by reading the source."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "terraseg"
+
+FLOORS = {
+    "shapes": 0, "errors": 0,
+    "core": 1,
+    "pixels": 2, "store": 2, "nets": 2, "town": 2,
+    "prepare": 3, "plan": 3, "train": 3, "evaluate": 3, "predict": 3, "vectorize": 3, "measure": 3, "report": 3,
+    "export": 3, "engines": 3,
+    "pipeline": 4,
+    "cli": 5, "api": 5,
+}  # fmt: skip
+
+# Rooms of one floor that may import each other in one direction: files are read as arrays, arrays know no files.
+SIDEWAYS = {("store", "pixels"), ("cli", "api")}
+
+TORCH_ROOMS = ("nets/", "train/", "engines/torch.py", "export/onnx.py", "api.py")
+
+
+def imports() -> list[tuple[Path, str]]:
+    """Every (file, imported module) of the package, imports inside functions and for typing included."""
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                found.append((path, node.module))
+            elif isinstance(node, ast.ImportFrom) and node.level:
+                pytest.fail(f"{path} imports relatively: write the full name")
+            elif isinstance(node, ast.Import):
+                found += [(path, alias.name) for alias in node.names]
+    return found
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {room_of(path) for path in PACKAGE.rglob("*.py")} - {"__init__"}
+    assert rooms <= set(FLOORS), f"no floor is given to {sorted(rooms - set(FLOORS))}"
+
+
+def test_rooms_import_only_from_floors_below() -> None:
+    wrong = []
+    for path, module in imports():
+        parts = module.split(".")
+        here = room_of(path)
+        if parts[0] != "terraseg" or len(parts) < 2 or here == "__init__":
+            continue
+        there = parts[1]
+        if there != here and FLOORS[there] >= FLOORS[here] and (here, there) not in SIDEWAYS:
+            wrong.append(f"{path.relative_to(PACKAGE)} imports {module}")
+    assert not wrong, wrong
+
+
+def test_torch_stays_upstairs() -> None:
+    heavy = {"torch", "lightning", "timm", "torchvision", "torchmetrics", "segmentation_models_pytorch"}
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {module}"
+        for path, module in imports()
+        if module.split(".")[0] in heavy and not str(path.relative_to(PACKAGE)).startswith(TORCH_ROOMS)
+    ]
+    assert not wrong, wrong
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        (
+            "from terraseg.cli.main import run; run(['--help'])",
+            ("torch", "rasterio", "matplotlib", "numpy", "pydantic"),
+        ),
+        ("import terraseg", ("torch", "rasterio", "matplotlib", "numpy")),
+        (
+            "import terraseg.pipeline.products, terraseg.report.build, terraseg.evaluate.evaluate",
+            ("torch", "lightning", "timm"),
+        ),
+    ],
+)
+def test_light_entrances_load_no_heavy_library(statement: str, absent: tuple[str, ...]) -> None:
+    code = f"import sys\n{statement}\nloaded = [m for m in {absent!r} if m in sys.modules]\nassert not loaded, loaded"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
