@@ -9,6 +9,7 @@ from terraseg.core.scorer import Scorer
 from terraseg.errors import UnknownName, missing_extra, nearest
 
 AUTO = "auto"
+TRAINING = ("torch", "lightning", "timm", "safetensors", "onnx", "onnxscript")
 
 
 def open_scorer(bundle: Path, *, engine: str = AUTO, threads: int | None = None) -> Scorer:
@@ -29,6 +30,12 @@ def best_engine() -> str:
     if _has_gpu():
         return "torch"
     return "openvino" if find_spec("openvino") else "onnx"
+
+
+def require_training() -> None:
+    """Raise `MissingExtra` unless the packages that training needs are installed; none of them is loaded."""
+    if not all(find_spec(name) for name in TRAINING):
+        raise missing_extra("training", "train")
 
 
 def _has_gpu() -> bool:

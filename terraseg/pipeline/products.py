@@ -1,11 +1,14 @@
 """Single files from single files: what the commands do when they are given a raster or a map instead of a project."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from terraseg import __version__
 from terraseg.core.dataset import Imagery
 from terraseg.core.options import read_options
+from terraseg.core.scorer import Scorer
 from terraseg.core.watch import SILENT, Watch
 from terraseg.engines.choose import open_scorer
 from terraseg.errors import BadOption, EmptyDataset
@@ -13,7 +16,7 @@ from terraseg.export.qgis import qml_for_polygons
 from terraseg.measure.options import MeasureOptions
 from terraseg.measure.stats import measure
 from terraseg.predict.options import PredictOptions
-from terraseg.predict.sweep import predict_raster
+from terraseg.predict.sweep import PredictionSummary, predict_raster
 from terraseg.prepare.dataset import scene_names
 from terraseg.prepare.discover import expand
 from terraseg.store.bundle import bundle_hash
@@ -42,28 +45,47 @@ def predict_files(
     if model is None:
         raise BadOption("no model was named: pass --model with a model's folder, such as runs/first/model")
     options = read_options(PredictOptions, settings, "the command line")
-    scorer = open_scorer(model, engine=engine)
+    opened = open_model(model, engine)
     watch.step("predict")
-    watch.say(f"predicting with {scorer.device}")
-    scenes = _scenes(rasters, scorer.spec.bands)
+    watch.say(f"predicting with {opened.scorer.device}")
+    scenes = _scenes(rasters, opened.scorer.spec.bands)
     folder = out if out is not None and (len(scenes) > 1 or out.is_dir() or not out.suffix) else None
     written: list[Path] = []
     for name, imagery in scenes.items():
         target = out if out is not None and folder is None else (folder or Path()) / f"{name}_map.tif"
-        with open_raster(imagery) as source:
-            summary = predict_raster(
-                source,
-                scorer,
-                target,
-                options=options,
-                provenance={"TERRASEG_MODEL": bundle_hash(model)},
-                progress=lambda done, total, _, name=name: watch.progress(done, total, f"tiles of {name}"),
-            )
-        for note in summary.notes:
-            watch.say(f"{name}: {note}")
-        watch.say(f"{summary.megapixels_per_s:.1f} megapixels/s, peak memory {summary.peak_memory_mb:.0f} MB")
+        summary = predict_scene(name, imagery, target, model=opened, options=options, watch=watch)
         written += summary.files
     return written
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model ready to run, and the hash that its maps carry."""
+
+    scorer: Scorer
+    hash: str
+
+
+def open_model(folder: Path, engine: str) -> Model:
+    """The model of a folder on an engine; see `engines.choose.open_scorer`."""
+    return Model(open_scorer(folder, engine=engine), bundle_hash(folder))
+
+
+def predict_scene(
+    name: str, imagery: Imagery, out: Path, *, model: Model, options: PredictOptions, watch: Watch
+) -> PredictionSummary:
+    """The class map of one scene at `out`, with what there is to say about it said."""
+
+    def progress(done: int, total: int, _: int) -> None:
+        watch.progress(done, total, f"tiles of {name}")
+
+    tags = {"TERRASEG_MODEL": model.hash, "TERRASEG_VERSION": __version__}
+    with open_raster(imagery) as source:
+        summary = predict_raster(source, model.scorer, out, options=options, provenance=tags, progress=progress)
+    for note in summary.notes:
+        watch.say(f"{name}: {note}")
+    watch.say(f"wrote {out} ({summary.megapixels_per_s:.1f} megapixels/s, peak {summary.peak_memory_mb:.0f} MB)")
+    return summary
 
 
 def _scenes(rasters: Sequence[str], bands: tuple[str, ...]) -> dict[str, Imagery]:

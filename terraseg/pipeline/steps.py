@@ -157,39 +157,26 @@ def _further_scenes(project: Project, dataset: Dataset) -> list[Scene]:
 
 def predict(project: Project, scenes: Sequence[Scene], watch: Watch, *, engine: str = "auto") -> list[Path]:
     """The class map of each scene under `maps/`."""
-    from terraseg.engines.choose import open_scorer
-    from terraseg.predict.sweep import predict_raster
+    from terraseg.pipeline.products import open_model, predict_scene
     from terraseg.store.bundle import bundle_hash
-    from terraseg.store.raster import open_raster
 
     run, ledger = project.run, Ledger(project.run)
     watch.step("predict")
-    model = bundle_hash(run.model)
-    scorer = None
+    digest = bundle_hash(run.model)
+    model = None
     maps = []
     for scene in scenes:
         out = run.maps / f"{scene.name}.tif"
         maps.append(out)
-        key = key_for(model, asdict(project.predict), file_states(scene.imagery.paths))
+        key = key_for(digest, asdict(project.predict), file_states(scene.imagery.paths))
         if ledger.is_fresh(f"predict {scene.name}", key):
             continue
-        if scorer is None:
-            scorer = open_scorer(run.model, engine=engine)
-            watch.say(f"predicting with {scorer.device}")
-        with open_raster(scene.imagery) as source:
-            summary = predict_raster(
-                source,
-                scorer,
-                out,
-                options=project.predict,
-                provenance={"TERRASEG_MODEL": model},
-                progress=lambda done, total, _, name=scene.name: watch.progress(done, total, f"tiles of {name}"),
-            )
-        for note in summary.notes:
-            watch.say(f"{scene.name}: {note}")
-        watch.say(f"wrote {out} ({summary.megapixels_per_s:.1f} megapixels/s, peak {summary.peak_memory_mb:.0f} MB)")
+        if model is None:
+            model = open_model(run.model, engine)
+            watch.say(f"predicting with {model.scorer.device}")
+        summary = predict_scene(scene.name, scene.imagery, out, model=model, options=project.predict, watch=watch)
         ledger.finish(f"predict {scene.name}", key, summary.files)
-    if scorer is None:
+    if model is None:
         watch.say(f"{len(maps)} class maps are up to date")
     return maps
 

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 # Words that say what a file is, not which scene it shows; they are left out when names are compared.
 IMAGE_WORDS = frozenset(
-    "image images img imgs sat satellite ortho tile tiles rgb rgbir irrg bgrn scene scenes top photo truecolor".split()
+    "image images img imgs sat satellite ortho tile tiles rgb rgbir irrg bgrn scene scenes top photo truecolor band".split()
 )
 LABEL_WORDS = frozenset(
     "mask masks label labels gt groundtruth truth annotation annotations anno target targets seg nobound noboundary "
@@ -16,6 +16,7 @@ LABEL_WORDS = frozenset(
 LABEL_MARKS = frozenset(
     "mask masks label labels gt groundtruth truth annotation annotations anno target targets seg footprint footprints".split()
 )
+FOLDER_ROLES = LABEL_MARKS | {"image", "images", "img", "imgs", "band"}
 BAND_WORDS = (
     "coastal", "blue", "green", "red", "rededge", "nir", "nir08", "swir", "swir1", "swir2", "swir16", "swir22", "pan", "thermal",
 )  # fmt: skip
@@ -54,9 +55,9 @@ def scene_key(path: PurePosixPath) -> SceneKey:
 
 
 def _without_roles(part: str, drop: frozenset[str]) -> list[str]:
-    """A folder's words, or none when they only say what lies in it ("images", "train_gt"); "Tile 1" stays whole."""
+    """A folder's words without those that say what lies in it: "train_gt" is "train", "images" nothing; "Tile 1" is whole."""
     found = words(part)
-    return [] if all(word in drop for word in found) else found
+    return [] if all(word in drop for word in found) else [word for word in found if word not in FOLDER_ROLES]
 
 
 def pair(images: Sequence[PurePosixPath], labels: Sequence[PurePosixPath]) -> dict[PurePosixPath, PurePosixPath]:

@@ -1,7 +1,7 @@
 """From the values that occur in labels to classes with names and colours."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from terraseg.core.classes import PALETTE
 from terraseg.core.dataset import ANY, OUTSIDE, LabelKind
@@ -94,7 +94,8 @@ def _from_colors(scan: LabelScan, listed: Mapping[str, str]) -> ClassProposal:
             classes.append(ClassOption(name or default, (color,), color=_visible(color)))
     order = list(known)
     classes.sort(key=lambda c: order.index(c.labels[0]) if c.labels[0] in order else len(order))
-    return ClassProposal("colors", tuple(classes), tuple(ignore), "", tuple(notes))
+    numbered = tuple(replace(c, id=index) for index, c in enumerate(classes))
+    return ClassProposal("colors", numbered, tuple(ignore), "", tuple(notes))
 
 
 def _visible(color: str) -> str:

@@ -1,6 +1,7 @@
 """Building the report of a run: read what the run folder holds, draw it, write one page."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -94,8 +95,20 @@ def _views(
                 f"the maps {scenes[0].map_path} and {scene.map_path} have different classes: report them apart"
             )
         legend = arrays.legend
-        views.append(draw_scene(arrays, budget))
+        table = read_statistics(scene.map_path.with_suffix(".json"), scene.name)
+        views.append(_measured(draw_scene(arrays, budget), table, arrays.legend))
     return legend, tuple(views)
+
+
+def _measured(view: SceneView, table: StatisticsTable | None, legend: Legend) -> SceneView:
+    """The scene with the areas of its statistics, which weigh every pixel with its own ground, where they are complete."""
+    if table is None or "area_m2" not in table.columns or not view.on_ground:
+        return view
+    where = table.columns.index("area_m2")
+    areas = {name: values[where] for name, values in table.rows}
+    sizes = [areas.get(name) for name in legend.names]
+    known = [float(size) for size in sizes if isinstance(size, int | float)]
+    return replace(view, class_sizes=tuple(known)) if len(known) == len(sizes) else view
 
 
 def _statistics(scenes: Sequence[MappedScene]) -> tuple[StatisticsTable, ...]:

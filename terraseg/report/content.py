@@ -35,11 +35,15 @@ class KeyEntry:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Where map and truth agree: the picture, its key, and the share of the pictured labelled pixels that agree."""
+    """Where map and truth agree: the picture, its key, and the share of the pictured labelled pixels that agree.
+
+    `has_gaps` tells that some pixels lack a label or a class.
+    """
 
     picture: Picture
     key: tuple[KeyEntry, ...]
     share: float | None
+    has_gaps: bool
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class SceneView:
-    """One mapped scene. `class_pixels` counts map pixels by legend index, over the full raster.
+    """One mapped scene. `class_sizes` says by legend index how much of it was mapped as each class.
 
-    `overlay` is `class_map` with the background class clear, to lie over `image`; all three have one size. `area_m2` is
-    the ground that the counted pixels cover, `north_deg` the direction of north clockwise from up; both are None without
-    a CRS.
+    Sizes are square metres of ground where `on_ground`, else pixels. `overlay` is `class_map` with the background class
+    clear, to lie over `image`; all three have one size. `north_deg` is the direction of north clockwise from up; it and
+    the scale bar are None without a CRS.
     """
 
     name: str
@@ -72,11 +76,16 @@ class SceneView:
     image: Picture
     overlay: Picture
     class_map: Picture
-    class_pixels: tuple[int, ...]
-    area_m2: float | None = None
+    class_sizes: tuple[float, ...]
+    on_ground: bool = False
     scale_bar: ScaleBar | None = None
     north_deg: float | None = None
     comparison: Comparison | None = None
+
+    @property
+    def area_m2(self) -> float | None:
+        """The mapped ground; None without a CRS."""
+        return sum(self.class_sizes) if self.on_ground else None
 
 
 @dataclass(frozen=True)

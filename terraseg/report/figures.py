@@ -93,13 +93,14 @@ def agreement_picture(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], l
     share = float(np.mean(truth[known] == prediction[known])) if known.any() else None
     codes = np.full(truth.shape, VOID, dtype=np.uint8)
     if len(legend) == 2 and background is not None:
-        key: tuple[KeyEntry, ...] = (NEITHER, EXTRA, MISSED, FOUND)
-        codes[known] = (2 * (truth != background) + (prediction != background))[known]
+        key: tuple[KeyEntry, ...] = (FOUND, MISSED, EXTRA, NEITHER)
+        codes[known] = (2 * (truth == background) + (prediction == background))[known]
     else:
         key = (AGREES, DIFFERS)
         codes[known] = (truth != prediction)[known]
     alt = f"Agreement of map and labels of {name}: {percent(share)} of the labelled pixels shown agree."
-    return Agreement(_palette_picture(codes, {n: entry.color for n, entry in enumerate(key)}, alt), key, share)
+    picture = _palette_picture(codes, {code: entry.color for code, entry in enumerate(key)}, alt)
+    return Agreement(picture, key, share, bool((~known).any()))
 
 
 def shrink_colors(rgb: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@ from terraseg.core.classes import Legend
 from terraseg.report.content import Comparison, KeyEntry, Picture, ScaleBar, SceneView
 from terraseg.report.markup import Html, element, join
 from terraseg.report.tables import swatch
-from terraseg.report.wording import length, percent
+from terraseg.report.wording import area, length, percent
 
 SMALL = 700
 """Pictures below this width in pixels are drawn with sharp pixels, since the page enlarges them."""
@@ -40,16 +40,16 @@ def color_key(entries: Iterable[tuple[KeyEntry, float | None]], *, nodata: bool 
     return element("ul", *items, class_="key")
 
 
-def class_shares(pixels: Sequence[float], legend: Legend) -> list[tuple[KeyEntry, float]]:
+def class_shares(sizes: Sequence[float], legend: Legend) -> list[tuple[KeyEntry, float]]:
     """The share of each class, in the legend's order; all 0 where nothing was mapped."""
-    total = sum(pixels) or 1
+    total = sum(sizes) or 1
     entries = (KeyEntry(c.name, c.color) for c in legend.classes)
-    return [(entry, amount / total) for entry, amount in zip(entries, pixels, strict=True)]
+    return [(entry, amount / total) for entry, amount in zip(entries, sizes, strict=True)]
 
 
 def scene_article(scene: SceneView, legend: Legend, number: int) -> Html:
     """All that is shown of one scene."""
-    facts = [element("div", element("dt", name), element("dd", value)) for name, value in scene.facts]
+    facts = [element("div", element("dt", name), element("dd", value)) for name, value in _facts(scene)]
     heading = element("h3", scene.name, id=f"scene-{number}")
     panels = None if scene.comparison is None else _panels(scene, scene.comparison)
     return element(
@@ -61,6 +61,10 @@ def scene_article(scene: SceneView, legend: Legend, number: int) -> Html:
         class_="scene",
         aria_labelledby=f"scene-{number}",
     )
+
+
+def _facts(scene: SceneView) -> tuple[tuple[str, str], ...]:
+    return scene.facts if scene.area_m2 is None else (*scene.facts, ("Mapped", area(scene.area_m2)))
 
 
 def _viewer(scene: SceneView, legend: Legend) -> Html:
@@ -77,7 +81,7 @@ def _viewer(scene: SceneView, legend: Legend) -> Html:
     controls = element(
         "div", _slider("Swipe", "swipe", 50), _slider("Map opacity", "opacity", 75), class_="controls", hidden=True
     )
-    caption = element("figcaption", color_key(class_shares(scene.class_pixels, legend)))
+    caption = element("figcaption", color_key(class_shares(scene.class_sizes, legend)))
     small = " small" if scene.image.width < SMALL else ""
     return element("figure", stage, controls, caption, class_=f"viewer{small}", style=f"--ratio:{ratio:.5f}")
 
@@ -109,17 +113,16 @@ def north_sign(angle_deg: float | None) -> Html | None:
 
 def _panels(scene: SceneView, comparison: Comparison) -> Html:
     agreement = comparison.agreement
+    said = f"{percent(agreement.share)} of the labelled pixels shown"
+    key = color_key(((entry, None) for entry in agreement.key), nodata=agreement.has_gaps)
     figures = (
         _panel("Labels", "what people drew", comparison.truth),
         _panel("Map", "what the model found", scene.class_map),
-        _panel(
-            "Agreement", f"{percent(agreement.share)} of the labelled pixels shown", agreement.picture, agreement.key
-        ),
+        _panel("Agreement", said, agreement.picture, key),
     )
     small = " small" if scene.image.width < SMALL // 2 else ""
     return element("div", *figures, class_=f"panels{small}")
 
 
-def _panel(title: str, text: str, picture: Picture, key: Sequence[KeyEntry] = ()) -> Html:
-    legend = color_key(((entry, None) for entry in key), nodata=True) if key else None
-    return element("figure", image(picture), element("figcaption", element("strong", title), f", {text}", legend))
+def _panel(title: str, text: str, picture: Picture, key: Html | None = None) -> Html:
+    return element("figure", image(picture), element("figcaption", element("strong", title), f", {text}", key))

@@ -3,7 +3,7 @@
 from importlib.resources import files
 
 from terraseg.report.charts import share_bar, training_charts
-from terraseg.report.content import FactGroup, KeyEntry, ReportContent
+from terraseg.report.content import Accuracy, FactGroup, KeyEntry, ReportContent
 from terraseg.report.gallery import class_shares, color_key, scene_article
 from terraseg.report.markup import Html, element, join
 from terraseg.report.tables import (
@@ -96,20 +96,18 @@ def _shares(content: ReportContent) -> list[tuple[KeyEntry, float]]:
 
 
 def _class_sizes(content: ReportContent) -> list[float]:
-    """Ground of each class over all scenes in square metres; in pixels when a scene has no CRS."""
-    on_ground = _area_m2(content) is not None
-    sizes = [0.0] * len(content.legend)
-    for scene in content.scenes:
-        pixels = sum(scene.class_pixels)
-        each = (scene.area_m2 or 0.0) / pixels if on_ground and pixels else 1.0
-        sizes = [size + each * n for size, n in zip(sizes, scene.class_pixels, strict=True)]
-    return sizes
+    """How much was mapped as each class over all scenes: square metres, or pixels when no scene has a CRS.
+
+    Pixels and ground do not add up: a scene without a CRS counts for nothing beside scenes on the ground.
+    """
+    on_ground = any(scene.on_ground for scene in content.scenes)
+    counted = [scene.class_sizes for scene in content.scenes if scene.on_ground == on_ground]
+    return [sum(sizes) for sizes in zip(*counted, strict=True)]
 
 
 def _area_m2(content: ReportContent) -> float | None:
-    areas = [scene.area_m2 for scene in content.scenes]
-    known = [a for a in areas if a is not None]
-    return sum(known) if known and len(known) == len(areas) else None
+    areas = [scene.area_m2 for scene in content.scenes if scene.area_m2 is not None]
+    return sum(areas) if areas else None
 
 
 def _lede(content: ReportContent) -> Html:
@@ -118,19 +116,30 @@ def _lede(content: ReportContent) -> Html:
         total = _area_m2(content)
         where = plural(len(content.scenes), "scene")
         what = f"{where} covering {area(total)} of ground" if total is not None else where
-        largest = sorted(_shares(content), key=lambda pair: -pair[1])[:3]
-        named = listed([f"{entry.label} ({percent(share)})" for entry, share in largest if share > 0])
+        present = sorted((pair for pair in _shares(content) if pair[1] > 0), key=lambda pair: -pair[1])
+        named = listed([f"{entry.label} ({percent(share)})" for entry, share in present[:3]])
+        mostly = "mostly " if len(present) > 3 else ""
         verb = "was" if len(content.scenes) == 1 else "were"
-        sentences.append(f"{what} {verb} mapped" + (f": mostly {named}." if named else ", all of it without data."))
+        sentences.append(f"{what} {verb} mapped" + (f": {mostly}{named}." if named else ", all of it without data."))
     if content.accuracy is not None and content.accuracy.total.accuracy is not None:
         total_scores = content.accuracy.total
         sentences.append(
             f"Held against {count(total_scores.pixels)} labelled pixels, the map is right on "
             f"{percent(total_scores.accuracy)} of them; its mean IoU is {score(total_scores.mean_iou)}."
         )
+        sentences += _seen_before(content.accuracy)
     elif content.scenes:
         sentences.append("No scores: the map has not been held against labels.")
     return element("p", " ".join(sentences), class_="lede") if sentences else join()
+
+
+def _seen_before(accuracy: Accuracy) -> list[str]:
+    """The warning that scores over ground seen in training flatter the map."""
+    seen = sum("trained on" in sheet.role for sheet in accuracy.scenes)
+    if not seen or accuracy.part in ("validation", "test"):
+        return []
+    which = "It was" if len(accuracy.scenes) == 1 else f"{seen} of the {len(accuracy.scenes)} scored scenes were"
+    return [f"{which} seen in training, so expect less on new ground."]
 
 
 def _figures(content: ReportContent) -> Html | None:
@@ -173,14 +182,14 @@ def _areas(content: ReportContent) -> Html | None:
     parts: list[Html] = [_scene_shares(content)] if len(content.scenes) > 1 else []
     parts.append(tables[0])
     if len(tables) > 1:
-        parts.append(element("details", element("summary", "The other scenes and tables"), *tables[1:]))
+        parts.append(element("details", element("summary", "Scene by scene"), *tables[1:]))
     return join(*parts)
 
 
 def _scene_shares(content: ReportContent) -> Html:
     rows = [
         element(
-            "div", element("p", scene.name, class_="note"), share_bar(class_shares(scene.class_pixels, content.legend))
+            "div", element("p", scene.name, class_="note"), share_bar(class_shares(scene.class_sizes, content.legend))
         )
         for scene in content.scenes
     ]

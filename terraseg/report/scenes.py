@@ -17,7 +17,7 @@ from terraseg.pixels.relabel import indices_from_ids
 from terraseg.report import figures
 from terraseg.report.cartography import north_angle, pixel_sides_m, scale_bar
 from terraseg.report.content import Comparison, SceneView
-from terraseg.report.wording import area, count, length
+from terraseg.report.wording import count, length
 from terraseg.store.classmap import read_class_map
 from terraseg.store.labels import open_labels
 from terraseg.store.raster import open_raster
@@ -153,15 +153,15 @@ def _draw(arrays: SceneArrays) -> SceneView:
     background = legend.background_index
     clear = frozenset() if background is None else frozenset({background})
     sides = pixel_sides_m(grid)
-    area_m2 = None if sides is None else sides[0] * sides[1] * sum(arrays.class_pixels)
+    each = 1.0 if sides is None else sides[0] * sides[1]
     return SceneView(
         name=name,
-        facts=_facts(grid, area_m2),
+        facts=_facts(grid),
         image=figures.photograph(arrays.rgb, f"Imagery of {name}."),
         overlay=figures.class_picture(arrays.predicted, legend, f"Class map of {name}, over the imagery.", clear=clear),
         class_map=figures.class_picture(arrays.predicted, legend, f"Class map of {name}."),
-        class_pixels=arrays.class_pixels,
-        area_m2=area_m2,
+        class_sizes=tuple(each * pixels for pixels in arrays.class_pixels),
+        on_ground=sides is not None,
         scale_bar=scale_bar(grid),
         north_deg=north_angle(grid),
         comparison=_compare(arrays),
@@ -177,13 +177,11 @@ def _compare(arrays: SceneArrays) -> Comparison | None:
     )
 
 
-def _facts(grid: Grid, area_m2: float | None) -> tuple[tuple[str, str], ...]:
+def _facts(grid: Grid) -> tuple[tuple[str, str], ...]:
     facts = [("Size", f"{count(grid.height)} × {count(grid.width)} px")]
     sides = pixel_sides_m(grid)
     if sides is not None:
         facts.append(("Pixel on the ground", length(math.sqrt(sides[0] * sides[1]))))
-    if area_m2 is not None:
-        facts.append(("Mapped", area(area_m2)))
     facts.append(("CRS", crs_name(grid.crs)))
     return tuple(facts)
 

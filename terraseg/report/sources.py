@@ -132,7 +132,7 @@ def read_statistics(path: Path, name: str) -> StatisticsTable | None:
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         return None
     flat = [(str(row.get("class_name", row.get("name", "?"))), _flat(row)) for row in rows]
-    columns = tuple(dict.fromkeys(key for _, measures in flat for key in measures))
+    columns = tuple(dict.fromkeys(k for _, measures in flat for k, v in measures.items() if v is not None))
     if not columns:
         return None
     return StatisticsTable(name, columns, tuple((n, tuple(m.get(c) for c in columns)) for n, m in flat))

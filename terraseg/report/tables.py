@@ -17,6 +17,17 @@ MEASURES = {
 }
 """Headings of measures whose name alone says too little."""
 
+SIZES = {
+    "total_area": "Objects’ area",
+    "mean_area": "Mean size",
+    "median_area": "Median size",
+    "p10_area": "10th percentile",
+    "p90_area": "90th percentile",
+    "smallest_area": "Smallest",
+    "largest_area": "Largest",
+}
+"""Headings of the sizes of objects, without their unit."""
+
 
 def swatch(color: str) -> Html:
     """A small square in a class's colour."""
@@ -70,7 +81,9 @@ def _bar(value: float | None, color: str, text: str | None = None) -> Html:
     width = f"{100 * min(1.0, max(0.0, value or 0.0)):.2f}%"
     fill = element("span", class_="bar-fill", style=f"width:{width};background:{color}")
     written = score(value) if text is None else text
-    return element("span", element("span", fill, class_="bar", aria_hidden="true"), written, class_="with-bar")
+    return element(
+        "span", element("span", fill, class_="bar", aria_hidden="true"), element("span", written), class_="with-bar"
+    )
 
 
 def confusion_table(sheet: ScoreSheet) -> Html:
@@ -137,9 +150,10 @@ def _column(name: str, values: Sequence[Cell]) -> tuple[str, list[str]]:
     numbers = [v if isinstance(v, int | float) else None for v in values]
     if name.endswith("_m2"):
         size, unit = area_unit([v for v in numbers if v is not None])
-        words = name.removesuffix("_m2").replace("_", " ") or "area"
+        words = name.removesuffix("_m2")
+        words = SIZES.get(words, words.replace("_", " "))
         texts = [DASH if v is None else _scaled(v / size) for v in numbers]
-        return f"{words.capitalize()} ({unit})", texts
+        return f"{words[:1].upper()}{words[1:]} ({unit})", texts
     head = MEASURES.get(name)
     if head is None:
         words, unit = name.replace("_", " "), ""
@@ -147,7 +161,7 @@ def _column(name: str, values: Sequence[Cell]) -> tuple[str, list[str]]:
             if words.endswith(suffix):
                 words, unit = words.removesuffix(suffix), f" ({sign})"
                 break
-        head = words.capitalize() + unit
+        head = SIZES.get(words.replace(" ", "_"), words.capitalize()) + unit
     if name == "share" or name.endswith("_share"):
         return head, [percent(v) for v in numbers]
     return head, [str(v) if isinstance(v, str) else number(n) for v, n in zip(values, numbers, strict=True)]

@@ -44,6 +44,8 @@ def write_raster(
         "blockysize": 256,
         "photometric": "rgb" if tuple(bands[:3]) == ("red", "green", "blue") else "minisblack",
     }
+    if "alpha" in bands:
+        profile["alpha"] = "yes"
     with replacing(path) as temporary, warnings.catch_warnings():
         # Imagery without a CRS is an ordinary case.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)

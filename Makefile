@@ -1,0 +1,29 @@
+# make demo: set up, make a town and map it. make test: set up and run the tests.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+
+.PHONY: setup demo test lint bench
+
+setup: $(VENV)/.installed
+
+# Installs again only when what is to be installed has changed.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "terraseg needs Python 3.11 or newer: make PYTHON=python3.12")'
+	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,openvino,dev]'
+	touch $@
+
+demo: setup
+	$(RUN)/terraseg demo demo
+
+test: setup
+	$(RUN)/python -m pytest
+
+lint: setup
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+
+bench: setup
+	for script in benchmarks/*.py; do $(RUN)/python $$script || exit 1; done
