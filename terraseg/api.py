@@ -117,7 +117,9 @@ class UNet:
         from terraseg.train.finder import find_learning_rate
 
         curve = find_learning_rate(self.data.dataset, self.data.fingerprint, self.plan(), self.data.project.run)
-        self._project = replace(self._project, train=replace(self._project.train, learning_rate=curve.suggestion_valley))
+        self._project = replace(
+            self._project, train=replace(self._project.train, learning_rate=curve.suggestion_valley)
+        )
         return curve
 
     def fit(
@@ -190,7 +192,9 @@ def _stretched(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.clip((rgb - low) / max(float(high - low), 1e-6), 0, 1)
 
 
-def predict(raster: str | Path, out: str | Path, *, model: str | Path, engine: str = "auto", **settings: Any) -> list[Path]:
+def predict(
+    raster: str | Path, out: str | Path, *, model: str | Path, engine: str = "auto", **settings: Any
+) -> list[Path]:
     """The class map of a raster, and the files written; `settings` are those of the [predict] table."""
     return predict_files([str(raster)], Path(model), Path(out), settings, engine=engine)
 

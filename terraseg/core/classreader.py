@@ -1,6 +1,7 @@
 """What vectorize and measure need of a map on disk, or in memory: a grid, and windows of it."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -41,6 +42,44 @@ class ClassRaster(Protocol):
     def read(self, window: Window) -> NDArray[np.uint8]:
         """The class ids (height, width) of a window inside the grid."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class ByteArray:
+    """A `ByteRaster` in memory; `values` (height, width) are of the grid's size."""
+
+    grid: Grid
+    values: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        _check_shape(self.grid, self.values)
+
+    def read(self, window: Window) -> NDArray[np.uint8]:
+        """The pixels (height, width) of a window inside the grid."""
+        return self.values[window.slices]
+
+
+@dataclass(frozen=True, eq=False)
+class ClassArray:
+    """A `ClassRaster` in memory; `ids` (height, width) are of the grid's size."""
+
+    grid: Grid
+    legend: Legend
+    ids: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        _check_shape(self.grid, self.ids)
+
+    def read(self, window: Window) -> NDArray[np.uint8]:
+        """The class ids (height, width) of a window inside the grid."""
+        return self.ids[window.slices]
+
+
+def _check_shape(grid: Grid, values: NDArray[np.uint8]) -> None:
+    if values.shape != (grid.height, grid.width):
+        raise ValueError(
+            f"an array of {values.shape} for a grid of {grid.height} x {grid.width} pixels: they must agree"
+        )
 
 
 def check_known(legend: Legend, ids: Iterable[int]) -> None:

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,8 @@ from terraseg.core.dataset import Dataset, Imagery, Scene
 from terraseg.core.fingerprint import Fingerprint
 from terraseg.core.plan import Plan
 from terraseg.core.watch import Watch
-from terraseg.errors import EmptyDataset, missing_extra
+from terraseg.engines.choose import require_training
+from terraseg.errors import EmptyDataset
 from terraseg.pipeline.ledger import Ledger, file_states, key_for
 from terraseg.pipeline.project import Project
 from terraseg.plan.options import TrainOptions
@@ -24,6 +24,7 @@ from terraseg.store.rundir import read_json, write_json
 
 if TYPE_CHECKING:
     from terraseg.evaluate.evaluate import Evaluation
+    from terraseg.train.loop import TrainedModel
 
 
 def prepare(project: Project, watch: Watch) -> tuple[Dataset, Fingerprint]:
@@ -49,8 +50,7 @@ def prepare(project: Project, watch: Watch) -> tuple[Dataset, Fingerprint]:
 
 def plan(project: Project, facts: Fingerprint, watch: Watch) -> Plan:
     """The training plan, written into the run folder with its reasons."""
-    if find_spec("lightning") is None:
-        raise missing_extra("training", "train")
+    require_training()
     from terraseg.plan.rules import make_plan
     from terraseg.train.hardware import find_hardware
 
@@ -82,9 +82,7 @@ def _rooted(project: Project) -> TrainOptions:
 
 def train(project: Project, dataset: Dataset, facts: Fingerprint, made: Plan, watch: Watch) -> Path:
     """The trained model's folder; an interrupted training goes on where it was when data and plan are the same."""
-    from terraseg.export.onnx import onnx_bytes
-    from terraseg.store.bundle import write_bundle
-    from terraseg.train.loop import train_model
+    from terraseg.train.loop import TrainingExtras, train_model
 
     run, ledger = project.run, Ledger(project.run)
     watch.step("train")
@@ -95,14 +93,20 @@ def train(project: Project, dataset: Dataset, facts: Fingerprint, made: Plan, wa
     if not ledger.begin("train", key):
         forget_training(project)
     watch.say(f"training {made.network} on {made.device} ({made.reasons.get('device', '')})")
-    trained = train_model(
-        dataset, facts, made, run, progress=lambda event: watch.progress(event.fraction, 1.0, event.text)
-    )
-    weights = {name: tensor.detach().cpu().numpy() for name, tensor in trained.network.state_dict().items()}
-    write_bundle(run.model, trained.spec, onnx=onnx_bytes(trained.network, trained.spec), weights=weights)
+    extras = TrainingExtras(lambda event: watch.progress(event.fraction, 1.0, event.text), watch.say)
+    write_model(train_model(dataset, facts, made, run, extras=extras), run.model)
     ledger.finish("train", key, [run.model / "model.onnx", run.model / "weights.safetensors", run.model / "model.json"])
     watch.say(f"wrote {run.model}")
     return run.model
+
+
+def write_model(trained: "TrainedModel", folder: Path) -> None:
+    """The bundle of a trained network."""
+    from terraseg.export.onnx import onnx_bytes
+    from terraseg.store.bundle import write_bundle
+
+    weights = {name: tensor.detach().cpu().numpy() for name, tensor in trained.network.state_dict().items()}
+    write_bundle(folder, trained.spec, onnx=onnx_bytes(trained.network, trained.spec), weights=weights)
 
 
 def forget_training(project: Project) -> None:

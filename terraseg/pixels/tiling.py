@@ -171,10 +171,10 @@ class Lattice:
         return Region(rows, self.cols.reaching(extent.col, extent.col_stop))
 
     def panels(self, region: Region, columns: int) -> Iterator[Region]:
-        """The region in panels of at most `columns` cell columns, evenly wide, from left to right."""
+        """The region in panels of at most `columns` cell columns, evenly wide, from left to right; none for an empty one."""
         if columns < 1:
             raise BadOption(f"panels of {columns} tile columns: pass at least 1")
-        total = len(region.cols)
+        total = len(region.cols) if region.count else 0
         pieces = -(-total // columns)
         for piece in range(pieces):
             start, stop = total * piece // pieces, total * (piece + 1) // pieces

@@ -123,9 +123,8 @@ def _augment(facts: Fingerprint, options: TrainOptions) -> Choice:
     if options.augment is not None:
         return Choice(options.augment, SETTLED)
     if facts.dtype in REFLECTANCE:
-        return Choice(
-            ("d4",), f"overhead scenes have no up; {facts.dtype} values are measurements, whose colours are left alone"
-        )
+        why = f"overhead scenes have no up; {facts.dtype} values are measurements, so only small gains, haze and noise are added"
+        return Choice(("d4", "radiometric"), why)
     return Choice(("d4", "photometric"), "overhead scenes have no up, and 8-bit pictures vary in light and colour")
 
 

@@ -10,6 +10,8 @@ from terraseg.report.wording import clock, number, percent
 
 WIDTH, HEIGHT = 460, 270
 LEFT, RIGHT, TOP, BOTTOM = 48, 14, 14, 46
+TINY = 1e-12
+"""Values this close are one value to an axis."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +42,18 @@ def nice_axis(low: float, high: float, *, ticks: int = 5) -> Axis:
     >>> nice_axis(0, 0.93).ticks
     (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
     """
-    span = high - low if high > low else max(abs(high), 1.0)
+    span = high - low if high - low > TINY else max(abs(high), 1.0)
     power = 10.0 ** math.floor(math.log10(span / ticks))
     step = min((power * m for m in (1, 2, 5, 10)), key=lambda s: abs(span / s - ticks))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     last = max(last, first + 1)
-    places = tuple(round(n * step, 12) for n in range(first, last + 1))
+    places = tuple(float(f"{n * step:.12g}") for n in range(first, last + 1))
     return Axis(places[0], places[-1], places)
 
 
 def fitted_axis(low: float, high: float) -> Axis:
     """An axis that ends exactly at the data, with round ticks inside it."""
-    if high <= low:
+    if high - low <= TINY:
         return Axis(low - 0.5, high + 0.5, (low,))
     inside = nice_axis(low, high).ticks
     return Axis(low, high, tuple(t for t in inside if low <= t <= high))

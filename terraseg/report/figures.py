@@ -79,7 +79,7 @@ def _palette_picture(values: NDArray[np.uint8], colors: dict[int, str], alt: str
     image = Image.frombytes("P", (width, height), np.ascontiguousarray(values).tobytes())
     image.putpalette(palette.tobytes())
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True, transparency=alpha.tobytes())
+    image.save(buffer, "PNG", transparency=alpha.tobytes())
     return Picture(buffer.getvalue(), "image/png", width, height, alt)
 
 

@@ -138,8 +138,9 @@ def _seen_before(accuracy: Accuracy) -> list[str]:
     seen = sum("trained on" in sheet.role for sheet in accuracy.scenes)
     if not seen or accuracy.part in ("validation", "test"):
         return []
-    which = "It was" if len(accuracy.scenes) == 1 else f"{seen} of the {len(accuracy.scenes)} scored scenes were"
-    return [f"{which} seen in training, so expect less on new ground."]
+    verb = "was" if seen == 1 else "were"
+    which = "It" if len(accuracy.scenes) == 1 else f"{seen} of the {len(accuracy.scenes)} scored scenes"
+    return [f"{which} {verb} seen in training, so expect less on new ground."]
 
 
 def _figures(content: ReportContent) -> Html | None:

@@ -73,7 +73,7 @@ def polygons_of_corners(corners: Corners, *, count: int) -> NDArray[np.object_]:
     x, y = corners.col[vertex[order]], corners.row[vertex[order]]
     is_hole = _twice_area(x, y, rings) < 0
     ring_region = region[order[starts]]
-    if np.bincount(ring_region[~is_hole], minlength=count).max() != 1:
+    if (np.bincount(ring_region[~is_hole], minlength=count) != 1).any():
         raise AssertionError("a region with two outer rings is not connected over pixel sides")
     sequence = np.lexsort((np.arange(len(starts)), is_hole, ring_region))
     taken, offsets = _closed(rings, sequence)

@@ -135,6 +135,20 @@ def training_scenes(
         yield tuple(scenes)
 
 
+def cells_of(window: Window, *, whole: bool) -> tuple[slice, slice]:
+    """The rows and columns of the cells that a window touches, or with `whole` of those that lie in it altogether.
+
+    >>> cells_of(Window(8, 16, 40, 16), whole=True)
+    (slice(1, 3, None), slice(1, 2, None))
+    """
+    up = CELL - 1
+    if whole:
+        rows = slice((window.row + up) // CELL, window.row_stop // CELL)
+        return rows, slice((window.col + up) // CELL, window.col_stop // CELL)
+    rows = slice(window.row // CELL, (window.row_stop + up) // CELL)
+    return rows, slice(window.col // CELL, (window.col_stop + up) // CELL)
+
+
 def scene_bytes(scene: Scene, dataset: Dataset) -> int:
     """What a scene takes in the cache, pixels and labels."""
     return scene.grid.height * scene.grid.width * (len(dataset.bands) * np.dtype(dataset.dtype).itemsize + 1)

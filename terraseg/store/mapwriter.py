@@ -7,7 +7,6 @@ works in it.
 
 import fcntl
 import json
-import os
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from terraseg.core.classes import VOID, Legend
 from terraseg.core.grid import Grid
+from terraseg.core.machine import cores_available
 from terraseg.core.window import Window
 from terraseg.errors import BadOption, StaleRun, UnwritableFile
 from terraseg.store.sidecar import legend_sidecar
@@ -161,7 +161,7 @@ class MapWriter:
             "COMPRESS": self._layers.compression.upper(),
             "BLOCKSIZE": str(BLOCK),
             "OVERVIEW_RESAMPLING": "MODE" if name == "classes" else "AVERAGE",
-            "NUM_THREADS": str(self._layers.threads or len(os.sched_getaffinity(0))),
+            "NUM_THREADS": str(self._layers.threads or cores_available()),
             "BIGTIFF": "IF_SAFER",
         }
         source = self._scratch / f"{name}.tif"

@@ -13,6 +13,8 @@ import pyogrio
 import shapely
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
+from pyproj import Transformer
+from pyproj.exceptions import ProjError
 
 from terraseg.core.classes import PALETTE, LandClass, Legend
 from terraseg.core.polygons import PolygonTable, VectorLabels
@@ -71,9 +73,21 @@ def _write_geopackage(table: PolygonTable, path: Path, layer: str, style: str | 
 
 
 def _write_geojson(table: PolygonTable, path: Path, layer: str, style: str | None) -> None:  # noqa: ARG001
+    if table.crs is not None:
+        _check_way_to_wgs84(table.crs)
     # Nine decimals are 0.1 mm: with the usual seven a border of a very fine map could cross itself.
     options = {"RFC7946": "NO" if table.crs is None else "YES", "COORDINATE_PRECISION": "9"}
     _write_layer(table, path, layer=layer, driver="GeoJSON", layer_options=options)
+
+
+def _check_way_to_wgs84(crs: str) -> None:
+    try:
+        Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    except ProjError as error:
+        raise BadOption(
+            "GeoJSON is in longitude and latitude of WGS 84, to which no way leads from the map's CRS "
+            f"{crs[:80]}: write .gpkg or .parquet"
+        ) from error
 
 
 def _write_layer(table: PolygonTable, path: Path, **options: Any) -> None:

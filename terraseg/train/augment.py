@@ -168,4 +168,3 @@ def scaled(images: Tensor, labels: Tensor, factors: NDArray[np.float64], crop: i
 
 def _like(values: NDArray[Any], tensor: Tensor) -> Tensor:
     return torch.as_tensor(values, dtype=torch.float32, device=tensor.device)
-

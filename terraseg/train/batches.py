@@ -18,17 +18,15 @@ Batch = tuple[Tensor, Tensor]
 class Batches(IterableDataset[Batch]):
     """An endless row of batches from a step on: raw pixels (n, bands, size, size) and labels (n, size, size) of uint8.
 
-    Step s holds the samples with indices `first` to `first + count` of that step: processes that share a batch take a
-    range each.
+    Step s holds the samples with indices 0 to `count` of that step; `start` is the first step.
     """
 
     def __init__(
-        self, scenes: Sequence[TrainingScene], sampler: Sampler, *, dtype: DTypeLike, count: int, first: int = 0
+        self, scenes: Sequence[TrainingScene], sampler: Sampler, *, dtype: DTypeLike, count: int, start: int = 0
     ) -> None:
         super().__init__()
         self.scenes, self.sampler, self.dtype = tuple(scenes), sampler, np.dtype(dtype)
-        self.count, self.first = count, first
-        self.start = 0
+        self.count, self.start = count, start
 
     def __iter__(self) -> Iterator[Batch]:
         step = self.start
@@ -38,7 +36,7 @@ class Batches(IterableDataset[Batch]):
 
     def batch(self, step: int) -> Batch:
         """The batch of a step."""
-        pixels, labels = cut_batch(self.scenes, self.sampler, step, range(self.first, self.first + self.count), self.dtype)
+        pixels, labels = cut_batch(self.scenes, self.sampler, step, range(self.count), self.dtype)
         return torch.from_numpy(pixels), torch.from_numpy(labels)
 
 

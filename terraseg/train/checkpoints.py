@@ -37,7 +37,7 @@ class TrainingState:
     key: str
     step: int = 0
     elapsed: float = 0.0
-    setup: float = 0.0
+    setup: float | None = None
     closing: float = 0.0
     fraction: float = 0.0
     best_step: int | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -51,7 +52,9 @@ class SegmentationModule(LightningModule):
     def normalised(self, raw: Tensor) -> Tensor:
         """Images in float32, channels last, as prediction will see them."""
         how = self.recipe.augmentation
-        mean, std = (torch.as_tensor(v, dtype=torch.float32, device=raw.device).view(1, -1, 1, 1) for v in (how.mean, how.std))
+        mean, std = (
+            torch.as_tensor(v, dtype=torch.float32, device=raw.device).view(1, -1, 1, 1) for v in (how.mean, how.std)
+        )
         images = (finite_float(raw, how.mean) - mean) / std
         return images.contiguous(memory_format=torch.channels_last)
 
@@ -86,7 +89,9 @@ def build_optimizer(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
 
 def decayed(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """The trainable parameters that weight decay applies to, and the others, in the network's order."""
-    normed = {id(p) for module in network.modules() if isinstance(module, NORMS) for p in module.parameters(recurse=False)}
+    normed = {
+        id(p) for module in network.modules() if isinstance(module, NORMS) for p in module.parameters(recurse=False)
+    }
     kernels: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
@@ -133,6 +138,12 @@ def _planned(dataset: Dataset, plan: Plan) -> nn.Module:
     return build_network(
         plan.network, bands=len(dataset.bands), classes=len(dataset.legend), options=plan.network_options
     )
+
+
+def autocasting(plan: Plan) -> Callable[[], Any]:
+    """The context of the plan's precision, made anew at each call."""
+    kind = plan.device.partition(":")[0]
+    return lambda: torch.autocast(kind, dtype=torch.bfloat16, enabled=plan.precision == "bf16")
 
 
 def means(fingerprint: Fingerprint) -> tuple[float, ...]:

@@ -46,6 +46,13 @@ def threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
+def kept_generators() -> Iterator[None]:
+    """Torch's generators are after it where they were before."""
+    with torch.random.fork_rng():
+        yield
+
+
+@contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Torch's generators started from a seed inside, and back where they were after."""
     with torch.random.fork_rng():

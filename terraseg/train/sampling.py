@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from terraseg.core.window import Window
 from terraseg.errors import EmptyDataset
-from terraseg.store.cache import CELL, TrainingScene
+from terraseg.store.cache import CELL, TrainingScene, cells_of
 from terraseg.train.counted import SAMPLE, uniforms
 
 CENTRED_SHARE = 0.1
@@ -48,35 +48,27 @@ def make_sampler(
     if not places:
         raise EmptyDataset("no labelled scene has a training window: add labelled scenes, or train on a larger share")
     windows = np.array(places, dtype=np.int64)
-    labelled = tuple(s.counts.any(axis=0) for s in scenes)
-    if not any(labelled[n][_cells(Window(*box), whole=False)].any() for n, *box in windows.tolist()):
+    labelled = tuple(np.asarray(s.counts.any(axis=0), dtype=np.bool_) for s in scenes)
+    if not any(labelled[n][cells_of(Window(*box), whole=False)].any() for n, *box in windows.tolist()):
         raise EmptyDataset(
             f"none of the {len(windows)} training windows has a labelled pixel: all is void or nodata. "
             "Check the labels, and the ignored values under [data]"
         )
     areas = (windows[:, 3] * windows[:, 4]).astype(np.float64)
-    return Sampler(seed, size, windows, np.cumsum(areas) / areas.sum(), _centres(scenes, windows), labelled, centred_share)
-
-
-def _cells(window: Window, *, whole: bool) -> tuple[slice, slice]:
-    """The cells that a window touches, or with `whole` those that lie in it altogether."""
-    up = CELL - 1
-    if whole:
-        rows = slice((window.row + up) // CELL, window.row_stop // CELL)
-        return rows, slice((window.col + up) // CELL, window.col_stop // CELL)
-    rows = slice(window.row // CELL, (window.row_stop + up) // CELL)
-    return rows, slice(window.col // CELL, (window.col_stop + up) // CELL)
+    return Sampler(
+        seed, size, windows, np.cumsum(areas) / areas.sum(), _centres(scenes, windows), labelled, centred_share
+    )
 
 
 def _centres(scenes: Sequence[TrainingScene], windows: Places) -> tuple[Places, ...]:
     """Cells by class, from training windows only: whole cells, so that no label from beside a window has a say."""
     found: list[list[Places]] = [[] for _ in range(len(scenes[0].counts))]
     for number, (scene, *box) in enumerate(windows.tolist()):
-        rows, cols = _cells(Window(*box), whole=True)
+        rows, cols = cells_of(Window(*box), whole=True)
         for index, counts in enumerate(scenes[scene].counts[:, rows, cols]):
             at = np.argwhere(counts > 0)
             at = at[:: max(1, len(at) * len(windows) // MOST_CENTRES)]
-            cells = (at + [rows.start, cols.start]) * CELL
+            cells = (at + np.array([rows.start, cols.start])) * CELL
             found[index].append(np.column_stack([np.full(len(at), number), cells]).astype(np.int64))
     joined = (np.concatenate(parts) for parts in found)
     return tuple(cells for cells in joined if len(cells))
@@ -126,4 +118,4 @@ def _around(sampler: Sampler, draw: NDArray[np.float64]) -> Places:
 
 def _has_label(sampler: Sampler, place: list[int]) -> bool:
     scene, *box = place
-    return bool(sampler.labelled[scene][_cells(Window(*box), whole=False)].any())
+    return bool(sampler.labelled[scene][cells_of(Window(*box), whole=False)].any())

@@ -72,14 +72,18 @@ class Clock:
         """Seconds since training first began, waiting between sittings left out."""
         return self.before + self.now() - self.started
 
-    def fraction(self, plan: Plan, step: int) -> float:
-        """Progress from 0 to 1 before a step: by steps, or by seconds where the plan has a time budget."""
+    def resume(self, before: float, setup: float | None, closing: float) -> None:
+        """Goes on from where an earlier sitting stopped."""
+        self.before, self.setup, self.closing = before, setup, closing
+
+    def fraction(self, plan: Plan, step: int, *, ahead: float = 0.0) -> float:
+        """Progress from 0 to 1 after so many steps: by them, or by time where the plan has a budget, `ahead` seconds on."""
         if plan.steps is not None:
             return min(1.0, step / plan.steps)
         budget = plan.time_budget_s or 0.0
         setup = self.setup or 0.0
         usable = budget - self.closing - setup
-        return 1.0 if usable <= 0 else min(1.0, max(0.0, (self.elapsed() - setup) / usable))
+        return 1.0 if usable <= 0 else min(1.0, max(0.0, (self.elapsed() + ahead - setup) / usable))
 
     def seconds_left(self, plan: Plan, step: int) -> float:
         """An estimate of the seconds until the end."""

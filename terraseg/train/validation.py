@@ -15,7 +15,7 @@ from terraseg.core.plan import Plan
 from terraseg.core.window import Window
 from terraseg.nets.scoring import as_classes
 from terraseg.pixels.confusion import confusion
-from terraseg.store.cache import TrainingScene
+from terraseg.store.cache import TrainingScene, cells_of
 from terraseg.train.counted import TILES, uniforms
 from terraseg.train.module import SegmentationModule
 
@@ -69,7 +69,9 @@ class Score:
         """Intersection over union by class; NaN for a class that the truth does not hold."""
         hit = np.diag(self.matrix).astype(np.float64)
         true, mapped = self.matrix.sum(axis=1), self.matrix.sum(axis=0)
-        return tuple((hit[k] / (true[k] + mapped[k] - hit[k])).item() if true[k] else float("nan") for k in range(len(hit)))
+        return tuple(
+            (hit[k] / (true[k] + mapped[k] - hit[k])).item() if true[k] else float("nan") for k in range(len(hit))
+        )
 
     @property
     def mean_iou(self) -> float:
@@ -77,15 +79,21 @@ class Score:
         present = [value for value in self.iou if not np.isnan(value)]
         return float(np.mean(present)) if present else float("nan")
 
+    def summary(self) -> dict[str, Any]:
+        """The scores as plain JSON, None where there is no number."""
+        iou = [None if np.isnan(value) else value for value in self.iou]
+        return {"mean_iou": self.mean_iou, "accuracy": self.accuracy, "loss": self.loss, "iou": iou}
+
 
 def arrange(scenes: Sequence[TrainingScene], plan: Plan) -> tuple[TileBatch, ...]:
     """The validation windows in tiles, each pixel counted once, in batches of tiles of one shape.
 
     The order is shuffled by the plan's seed, so that the first batches are a fair part of the whole. Tiles without a
-    labelled pixel are left out where the scene's cell counts show it.
+    labelled pixel are left out.
     """
     side = min(plan.tile, LARGEST_TILE)
-    tiles = [t for n, s in enumerate(scenes) for w in s.scene.validation for t in tiled(n, w, side)]
+    everywhere = (t for n, s in enumerate(scenes) for w in s.scene.validation for t in tiled(n, w, side))
+    tiles = [t for t in everywhere if scenes[t.scene].counts[:, *cells_of(t.window, whole=False)].any()]
     order = np.argsort(uniforms(plan.seed, TILES, 0, np.arange(len(tiles)), 1)[:, 0], kind="stable")
     count = max(1, plan.batch * plan.crop**2 // side**2)
     waiting: dict[tuple[int, int], list[Tile]] = {}

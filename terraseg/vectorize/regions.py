@@ -31,6 +31,15 @@ class Borders:
     two: NDArray[np.int64]
     length: NDArray[np.int64]
 
+    @staticmethod
+    def joined(parts: "list[Borders]") -> "Borders":
+        """The borders of all parts, one after the other."""
+        one, two, length = (
+            np.concatenate([np.zeros(0, np.int64), *(getattr(part, name) for part in parts)])
+            for name in ("one", "two", "length")
+        )
+        return Borders(one, two, length)
+
     def renamed(self, names: NDArray[np.int64]) -> "Borders":
         """The borders after region i became `names[i]`; borders inside one region are gone, equal ones summed."""
         one, two = names[self.one], names[self.two]
@@ -192,9 +201,5 @@ def _regions_of(sweep: _Sweep, strip_rows: int, area_unit: float) -> Regions:
     class_id = np.concatenate([np.zeros(0, np.uint8), *sweep.class_id])[np.sort(first)]
     sums = np.concatenate([np.zeros((3, 0)), *sweep.sums], axis=1)
     totals = [np.bincount(piece_region, weights=row, minlength=len(first)).astype(np.float64) for row in sums]
-    every = [np.concatenate([np.zeros(0, np.int64), *(getattr(b, n) for b in sweep.borders)]) for n in _BORDER_FIELDS]
-    borders = Borders(*every).renamed(piece_region)
+    borders = Borders.joined(sweep.borders).renamed(piece_region)
     return Regions(piece_region, strip_rows, class_id, totals[0], area_unit, totals[1], totals[2], borders)
-
-
-_BORDER_FIELDS = ("one", "two", "length")

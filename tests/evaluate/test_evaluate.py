@@ -89,7 +89,9 @@ def test_the_total_is_one_matrix_over_all_scenes(pair: Pair, tmp_path: Path) -> 
 def test_a_map_with_its_classes_in_another_order_is_matched_by_name(pair: Pair, tmp_path: Path) -> None:
     scene, path, _, mapped = pair
     other = tmp_path / "other.tif"
-    legend = Legend((LandClass(1, "roof", "#FF0000"), LandClass(4, "land", "#AA8844"), LandClass(0, "water", "#0000FF")))
+    legend = Legend(
+        (LandClass(1, "roof", "#FF0000"), LandClass(4, "land", "#AA8844"), LandClass(0, "water", "#0000FF"))
+    )
     table = np.full(256, 255, dtype=np.uint8)
     table[[9, 2, 5]] = 1, 4, 0
     write_class_map(other, table[mapped], GRID, legend)
@@ -105,7 +107,8 @@ def test_a_map_with_a_foreign_class_is_refused_by_name(pair: Pair, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "grid", [Grid(GRID.crs, GRID.transform, 50, 69), Grid(GRID.crs, (0.5, 0.0, 500_001.0, 0.0, -0.5, 4_000_000.0), 50, 70)]
+    "grid",
+    [Grid(GRID.crs, GRID.transform, 50, 69), Grid(GRID.crs, (0.5, 0.0, 500_001.0, 0.0, -0.5, 4_000_000.0), 50, 70)],
 )
 def test_a_map_on_another_grid_is_refused(pair: Pair, tmp_path: Path, grid: Grid) -> None:
     other = tmp_path / "other.tif"

@@ -43,7 +43,7 @@ def test_an_error_in_the_work_comes_where_its_result_would_have() -> None:
             raise ValueError("three")
         return n
 
-    seen = []
+    seen: list[int] = []
     with pytest.raises(ValueError, match="three"):
         seen.extend(ahead(work, range(10), depth=5))
     with closing(ahead(work, range(10), depth=5)) as results:

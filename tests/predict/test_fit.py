@@ -40,12 +40,12 @@ def test_a_missing_band_is_named() -> None:
 
 
 def test_too_many_bands_are_refused() -> None:
-    with pytest.raises(BandMismatch, match="reads 3 bands .* has 4"):
+    with pytest.raises(BandMismatch, match=r"reads 3 bands .* has 4"):
         check_fit(SPEC, (*RGB, "nir"), "uint8", 0.5)
 
 
 def test_swapped_bands_are_recognised() -> None:
-    with pytest.raises(BandMismatch, match="come as blue, green, red .* model's order"):
+    with pytest.raises(BandMismatch, match=r"come as blue, green, red .* model's order"):
         check_fit(SPEC, ("blue", "green", "red"), "uint8", 0.5)
 
 

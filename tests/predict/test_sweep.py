@@ -1,6 +1,8 @@
 """The sweep from a raster to files: exactness, independence of its cut, nodata, failures."""
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from terraseg.core.classes import VOID
 from terraseg.core.dataset import Imagery
 from terraseg.errors import BadOption, BandMismatch, BrokenBundle
 from terraseg.predict.options import PredictOptions
-from terraseg.predict.sweep import predict_raster
+from terraseg.predict.sweep import peak_memory_mb, predict_raster
 from terraseg.store.classmap import read_class_map
 from terraseg.store.mapwriter import layer_path
 from terraseg.store.raster import open_raster
@@ -204,3 +206,19 @@ def test_a_real_raster_with_nan_nodata_is_predicted(tmp_path: Path, make_scorer:
         assert reader.grid == grid
     assert np.array_equal(ids == VOID, np.isnan(pixels[0]))
     assert all(np.isfinite(batch).all() for batch in scorer.seen)
+
+
+def test_peak_memory_is_the_processes_own(tmp_path: Path) -> None:
+    """In a fresh process: what it held at its height, and nothing of what its parent holds."""
+    script = """
+import numpy as np
+from terraseg.predict.sweep import peak_memory_mb
+before = peak_memory_mb()
+np.ones(200 * 2**17).sum()
+print(before, peak_memory_mb())
+"""
+    run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    before, after = map(float, run.stdout.split())
+    assert 20 < before < 150
+    assert before + 190 < after < before + 250
+    assert peak_memory_mb(tmp_path / "no such file") > 20, "where there is no /proc, the system's own count"

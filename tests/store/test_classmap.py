@@ -206,17 +206,15 @@ def test_a_write_that_fails_leaves_nothing_under_the_final_name(tmp_path: Path) 
     """A limit on file size stands for a disk that fills up while the finished file is written."""
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        with (
-            pytest.raises(UnwritableFile, match="cannot be written"),
-            map_writer(tmp_path / "map.tif", GRID, LEGEND) as writer,
-        ):
-            writer.write(GRID.window, {"classes": make_ids(GRID)})
-            resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
-            writer.finish()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-        signal.signal(signal.SIGXFSZ, handler)
+    with map_writer(tmp_path / "map.tif", GRID, LEGEND) as writer:
+        writer.write(GRID.window, {"classes": make_ids(GRID)})
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
+        try:
+            with pytest.raises(UnwritableFile, match="cannot be written"):
+                writer.finish()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+            signal.signal(signal.SIGXFSZ, handler)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -264,7 +262,7 @@ def test_a_raster_that_cannot_be_a_class_map_is_refused(tmp_path: Path, values: 
 
 
 def test_files_that_are_missing_or_damaged_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableFile, match="none.tif does not exist"):
+    with pytest.raises(UnreadableFile, match=r"none.tif does not exist"):
         read_class_map(tmp_path / "none.tif")
     (tmp_path / "bad.tif").write_bytes(b"II*\0 and then nothing")
     with pytest.raises(UnreadableFile, match=r"bad.tif cannot be read"):

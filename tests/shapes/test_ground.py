@@ -1,0 +1,77 @@
+"""Ground sizes against nominal ones, pyproj's own answers and closed formulas."""
+
+import numpy as np
+import pytest
+import shapely
+from pyproj import Geod, Transformer
+
+from terraseg.shapes.ground import ground_area_m2, ground_length_m, pixel_size_m, to_degrees
+
+KATHMANDU = (85.324, 27.717)
+MARS = "+proj=longlat +R=3396190 +no_defs"
+
+
+def square_in(crs: str, lon: float, lat: float, side: float) -> shapely.Polygon:
+    x, y = Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(lon, lat)
+    return shapely.box(x, y, x + side, y + side)
+
+
+def test_web_mercator_metres_at_kathmandu_are_0_885_ground_metres() -> None:
+    square = np.array([square_in("EPSG:3857", *KATHMANDU, 100.0)])
+    scale = ground_length_m(square, "EPSG:3857")[0] / 400.0
+    assert scale == pytest.approx(0.885, abs=0.003)
+    assert ground_area_m2(square, "EPSG:3857")[0] / 1e4 == pytest.approx(scale**2, rel=1e-3)
+
+
+def test_area_and_length_are_those_of_the_geodesic_polygon() -> None:
+    square = square_in("EPSG:32645", *KATHMANDU, 250.0)
+    lon, lat = Transformer.from_crs("EPSG:32645", "EPSG:4326", always_xy=True).transform(
+        *np.array(square.exterior.coords).T
+    )
+    area, length = Geod(ellps="WGS84").polygon_area_perimeter(lon, lat)
+    assert ground_area_m2(np.array([square]), "EPSG:32645")[0] == pytest.approx(abs(area), rel=1e-9)
+    assert ground_length_m(np.array([square]), "EPSG:32645")[0] == pytest.approx(length, rel=1e-9)
+
+
+def test_holes_are_taken_off_areas_and_added_to_perimeters() -> None:
+    whole, inside = square_in("EPSG:3857", *KATHMANDU, 90.0), square_in("EPSG:3857", *KATHMANDU, 30.0)
+    inside = shapely.affinity.translate(inside, 30, 30)
+    areas = ground_area_m2(np.array([whole, inside, whole.difference(inside)]), "EPSG:3857")
+    lengths = ground_length_m(np.array([whole, inside, whole.difference(inside)]), "EPSG:3857")
+    assert areas[2] == pytest.approx(areas[0] - areas[1], rel=1e-6)
+    assert lengths[2] == pytest.approx(lengths[0] + lengths[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:32645", "EPSG:3857"])
+def test_orientation_of_the_rings_does_not_matter(crs: str) -> None:
+    square = square_in(crs, *KATHMANDU, 0.001 if crs == "EPSG:4326" else 50.0)
+    both = np.array([square, square.reverse()])
+    one, other = ground_area_m2(both, crs)
+    assert one == other > 0
+
+
+def test_lines_have_their_own_length() -> None:
+    line = np.array([shapely.LineString([(0, 0), (0, 1)])])
+    assert ground_length_m(line, "EPSG:4326")[0] == pytest.approx(
+        110574.4, abs=0.5
+    )  # a degree of latitude at the equator
+
+
+def test_mars_is_measured_on_mars() -> None:
+    quarter_degree = np.array([shapely.box(0, 0, 0.25, 0.25)])
+    side = np.radians(0.25) * 3396190
+    assert ground_area_m2(quarter_degree, MARS)[0] == pytest.approx(side**2, rel=1e-4)
+
+
+def test_pixel_size_has_the_scale_taken_out_and_follows_rotation() -> None:
+    x, y = Transformer.from_crs("EPSG:4326", "EPSG:3857", always_xy=True).transform(*KATHMANDU)
+    height, width = pixel_size_m("EPSG:3857", (2.0, 0, x, 0, -1.0, y), 0, 0)
+    assert (height, width) == pytest.approx((0.885, 2 * 0.885), rel=0.005)
+    turned = pixel_size_m("EPSG:3857", (0, 2.0, x, 1.0, 0, y), 0, 0)
+    assert turned == pytest.approx((width, height), rel=1e-2)
+
+
+def test_degrees_come_as_longitude_then_latitude() -> None:
+    point = np.array([square_in("EPSG:32645", *KATHMANDU, 1.0).centroid])
+    moved = to_degrees(point, "EPSG:32645")[0]
+    assert (moved.x, moved.y) == pytest.approx(KATHMANDU, abs=1e-4)
