@@ -176,7 +176,7 @@ class UNet:
             part = replace(window, height=min(512, window.height), width=min(512, window.width))
             with open_raster(scene.imagery) as raster, open_labels(scene, self.data.dataset) as labels:
                 pixels, truth = raster.read(part).pixels, labels.read(part)
-            predicted = steps.score_with(self.trained, pixels).argmax(axis=0)
+            predicted = _probabilities(self.trained, pixels).argmax(axis=0)
             shown = (_stretched(pixels), colors[np.where(truth == VOID, len(colors) - 1, truth)], colors[predicted])
             for axis, picture, title in zip(line, shown, ("image", "truth", "prediction"), strict=True):
                 axis.imshow(picture)
@@ -185,11 +185,24 @@ class UNet:
         return figure
 
 
+def _probabilities(trained: "TrainedModel", pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Class probabilities (classes, height, width) of raw pixels (bands, height, width)."""
+    import torch
+
+    from terraseg.nets.scoring import Scoring
+
+    with torch.inference_mode():
+        scores: np.ndarray[Any, Any] = (
+            Scoring(trained.network, trained.spec).eval()(torch.from_numpy(pixels[None]))[0].numpy()
+        )
+    return scores
+
+
 def _stretched(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Three bands from 0 to 1, between the 2nd and 98th percentile."""
     rgb = np.moveaxis(pixels[:3] if len(pixels) >= 3 else np.repeat(pixels[:1], 3, axis=0), 0, -1).astype(np.float32)
     low, high = np.nanpercentile(rgb, (2, 98))
-    return np.clip((rgb - low) / max(float(high - low), 1e-6), 0, 1)
+    return np.asarray(np.clip((rgb - low) / max(float(high - low), 1e-6), 0, 1))
 
 
 def predict(
@@ -205,9 +218,11 @@ def vectorize(class_map: str | Path, out: str | Path, **settings: Any) -> Path:
     return Path(out)
 
 
-def measure(class_map: str | Path, polygons: str | Path | None = None, **settings: Any) -> list[dict[str, Any]]:
-    """Statistics of a class map, one row a class; also written beside it as CSV and JSON."""
-    path = Path(class_map)
+def measure(product: str | Path, **settings: Any) -> list[dict[str, Any]]:
+    """Statistics of a class map or of its polygons, one row a class; also written beside it as CSV and JSON.
+
+    A map brings its polygons when they lie beside it; polygons bring their map.
+    """
+    path = Path(product)
     outputs = [path.with_suffix(".csv"), path.with_suffix(".json")]
-    beside = Path(polygons) if polygons is not None else path.with_suffix(".gpkg")
-    return statistics_files(path, beside, outputs, MeasureOptions(**settings))
+    return statistics_files(path, outputs, MeasureOptions(**settings))

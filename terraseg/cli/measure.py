@@ -9,8 +9,9 @@ from terraseg.cli.flags import DEFAULT_CONFIG, Config, Overrides
 
 
 def run(
-    class_map: Annotated[Path | None, typer.Argument(help="A class map; without it, the project's maps.")] = None,
-    polygons: Annotated[Path | None, typer.Option("--polygons", help="Its polygons, if they lie elsewhere.")] = None,
+    product: Annotated[
+        Path | None, typer.Argument(help="A class map or polygons; without it, the project's maps.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The CSV file; the JSON file stands beside it.")] = None,
     config: Config = DEFAULT_CONFIG,
     overrides: Overrides = None,
@@ -18,7 +19,7 @@ def run(
     """Area and share of every class on the ground, and number and sizes of its objects, as CSV and JSON."""
     from terraseg.cli.display import print_files, watching
 
-    if class_map is None:
+    if product is None:
         from terraseg.cli.settings import open_project
         from terraseg.pipeline import steps
 
@@ -34,8 +35,8 @@ def run(
     from terraseg.measure.options import MeasureOptions
     from terraseg.pipeline.products import statistics_files
 
-    table = out or class_map.with_suffix(".csv")
+    table = out or product.with_suffix(".csv")
     outputs = [table, table.with_suffix(".json")]
-    rows = statistics_files(class_map, polygons or class_map.with_suffix(".gpkg"), outputs, MeasureOptions())
+    rows = statistics_files(product, outputs, MeasureOptions())
     print_statistics(rows)
     print_files([str(path) for path in outputs])

@@ -14,7 +14,7 @@ from terraseg.core.classes import VOID, Legend
 from terraseg.core.dataset import Dataset, Scene
 from terraseg.core.window import Window, cut
 from terraseg.errors import EmptyDataset, GridMismatch, UnknownClass, nearest
-from terraseg.evaluate.options import EvaluateOptions
+from terraseg.evaluate.options import EvaluateOptions, Part
 from terraseg.evaluate.scores import Scores, score
 from terraseg.pixels.confusion import confusion, count_unpredicted
 from terraseg.pixels.relabel import indices_from_ids
@@ -87,14 +87,14 @@ def evaluate_scenes(
     `options.block`, not on the scenes. Raises `GridMismatch` for a map that does not lie on its scene's grid,
     `UnknownClass` for a map with a class that the data set lacks, `EmptyDataset` when no labelled pixel is left.
     """
-    chosen = options or EvaluateOptions()
-    part = chosen.part if windows is None else "windows"
+    chosen, pairs = options or EvaluateOptions(), list(pairs)
+    part = fitting_part([scene for scene, _ in pairs]) if chosen.part == "auto" else chosen.part
     scenes = []
     for scene, path in pairs:
-        where = _windows(scene, chosen) if windows is None else windows.get(scene.name, ())
+        where = _windows(scene, part) if windows is None else windows.get(scene.name, ())
         if where:
             scenes.append(SceneScores(scene.name, str(path), _score_scene(scene, path, dataset, where, chosen.block)))
-    result = Evaluation(part, tuple(scenes))
+    result = Evaluation(part if windows is None else "windows", tuple(scenes))
     if not scenes or not (result.total.pixels or result.total.unpredicted):
         raise EmptyDataset(
             f"no labelled pixel to score ({len(scenes)} scenes, part {part!r}): give labelled scenes, or score another "
@@ -103,8 +103,17 @@ def evaluate_scenes(
     return result
 
 
-def _windows(scene: Scene, options: EvaluateOptions) -> tuple[Window, ...]:
-    return (scene.grid.window,) if options.part == "all" else scene.windows(options.part)
+def fitting_part(scenes: Sequence[Scene]) -> Part:
+    """The part of the scenes that says most about unseen ground: test, else validation, else all of them."""
+    if any(scene.is_test for scene in scenes):
+        return "test"
+    return "validation" if any(scene.validation for scene in scenes) else "all"
+
+
+def _windows(scene: Scene, part: Part) -> tuple[Window, ...]:
+    if part == "all" or part == "auto":
+        return (scene.grid.window,)
+    return scene.windows(part)
 
 
 def _score_scene(scene: Scene, path: str | Path, dataset: Dataset, windows: Sequence[Window], side: int) -> Scores:

@@ -27,6 +27,8 @@ from terraseg.store.vector import read_polygon_table, write_polygons
 from terraseg.vectorize.options import VectorizeOptions
 from terraseg.vectorize.polygons import polygons_of
 
+POLYGON_ENDINGS = frozenset({".gpkg", ".geojson", ".parquet"})
+
 
 def predict_files(
     rasters: Sequence[str],
@@ -79,6 +81,8 @@ def predict_scene(
     def progress(done: int, total: int, _: int) -> None:
         watch.progress(done, total, f"tiles of {name}")
 
+    if any(out.exists() and Path(path).exists() and out.samefile(path) for path in imagery.paths):
+        raise BadOption(f"the map would overwrite its own image {out}: pass another --out")
     tags = {"TERRASEG_MODEL": model.hash, "TERRASEG_VERSION": __version__}
     with open_raster(imagery) as source:
         summary = predict_raster(source, model.scorer, out, options=options, provenance=tags, progress=progress)
@@ -117,16 +121,22 @@ def polygons_file(class_map: Path, out: Path, options: VectorizeOptions) -> int:
     return len(table)
 
 
-def statistics_files(
-    class_map: Path, polygons: Path, outputs: Sequence[Path], options: MeasureOptions
-) -> list[dict[str, Any]]:
-    """Writes the statistics of a class map and its polygons as CSV and JSON; gives the rows, one a class.
+def statistics_files(product: Path, outputs: Sequence[Path], options: MeasureOptions) -> list[dict[str, Any]]:
+    """Writes the statistics of a class map or its polygons as CSV and JSON; gives the rows, one a class.
 
-    Polygons that were not made yet are traced for the purpose.
+    A map is measured with the polygons beside it (NAME.gpkg), which are traced for the purpose where there are none;
+    polygons are measured with the map beside them (NAME.tif), and without one by themselves.
     """
-    with read_class_map(class_map) as raster:
-        table = read_polygon_table(polygons) if polygons.exists() else polygons_of(raster, options=VectorizeOptions())
-        statistics = measure(raster=raster, table=table, options=options)
+    is_polygons = product.suffix.lower() in POLYGON_ENDINGS
+    class_map, polygons = product.with_suffix(".tif"), product if is_polygons else product.with_suffix(".gpkg")
+    class_map = class_map if is_polygons else product
+    if is_polygons and not class_map.exists():
+        statistics = measure(table=read_polygon_table(polygons), options=options)
+    else:
+        with read_class_map(class_map) as raster:
+            found = polygons.exists()
+            table = read_polygon_table(polygons) if found else polygons_of(raster, options=VectorizeOptions())
+            statistics = measure(raster=raster, table=table, options=options)
     csv_path, json_path = outputs
     rows = statistics.rows()
     write_csv(csv_path, rows)

@@ -82,7 +82,8 @@ def _rooted(project: Project) -> TrainOptions:
 
 def train(project: Project, dataset: Dataset, facts: Fingerprint, made: Plan, watch: Watch) -> Path:
     """The trained model's folder; an interrupted training goes on where it was when data and plan are the same."""
-    from terraseg.train.loop import TrainingExtras, train_model
+    from terraseg.train.loop import train_model
+    from terraseg.train.watch import TrainEvent
 
     run, ledger = project.run, Ledger(project.run)
     watch.step("train")
@@ -93,8 +94,11 @@ def train(project: Project, dataset: Dataset, facts: Fingerprint, made: Plan, wa
     if not ledger.begin("train", key):
         forget_training(project)
     watch.say(f"training {made.network} on {made.device} ({made.reasons.get('device', '')})")
-    extras = TrainingExtras(lambda event: watch.progress(event.fraction, 1.0, event.text), watch.say)
-    write_model(train_model(dataset, facts, made, run, extras=extras), run.model)
+
+    def progress(event: TrainEvent) -> None:
+        watch.progress(event.fraction, 1.0, event.text)
+
+    write_model(train_model(dataset, facts, made, run, progress=progress), run.model)
     ledger.finish("train", key, [run.model / "model.onnx", run.model / "weights.safetensors", run.model / "model.json"])
     watch.say(f"wrote {run.model}")
     return run.model
@@ -218,7 +222,7 @@ def measure(project: Project, maps: Iterable[Path], watch: Watch) -> list[Path]:
         key = key_for(asdict(project.measure), file_states([path, path.with_suffix(".gpkg")]))
         if ledger.is_fresh(f"measure {path.stem}", key):
             continue
-        statistics_files(path, path.with_suffix(".gpkg"), outputs, project.measure)
+        statistics_files(path, outputs, project.measure)
         ledger.finish(f"measure {path.stem}", key, outputs)
         watch.say(f"wrote {outputs[0]} and {outputs[1].name}")
     return files
@@ -253,6 +257,7 @@ def report(project: Project, dataset: Dataset, scenes: Sequence[Scene], watch: W
     watch.step("report")
     mapped = [MappedScene(s.name, s.imagery, run.maps / f"{s.name}.tif", s.labels) for s in scenes]
     inputs = [run.scores, run.progress, run.plan, run.model / "model.json"]
+    inputs += [Path(file) for s in scenes for file in (*s.imagery.paths, s.labels) if file is not None]
     inputs += [path for m in mapped for path in (m.map_path, m.map_path.with_suffix(".json"))]
     key = key_for(asdict(project.report), file_states(inputs))
     if not ledger.is_fresh("report", key):

@@ -25,7 +25,7 @@ def pack_colors(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 
 def color_text(packed: int) -> str:
-    """ "#RRGGBB" of a packed colour.
+    """The text of a packed colour, "#RRGGBB".
 
     >>> color_text(0x3C1098)
     '#3C1098'

@@ -282,7 +282,7 @@ def _reserve(folder: Path, shape: tuple[int, int, int], dtype: DTypeLike) -> Blo
         return None
     maps = []
     for name, size, kind_of in (("pixels.npy", shape, kind), ("labels.npy", shape[1:], np.dtype(np.uint8))):
-        array = npy.open_memmap(folder / name, mode="w+", dtype=kind_of, shape=size)  # type: ignore[no-untyped-call]
+        array = npy.open_memmap(folder / name, mode="w+", dtype=kind_of, shape=size)
         with (folder / name).open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, (folder / name).stat().st_size)
         maps.append(array)

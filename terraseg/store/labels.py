@@ -16,12 +16,13 @@ from rasterio.vrt import WarpedVRT
 from terraseg.core.classes import VOID, Legend
 from terraseg.core.dataset import ANY, OUTSIDE, Dataset, LabelRule, Scene
 from terraseg.core.grid import Grid, same_crs
+from terraseg.core.polygons import VectorLabels
 from terraseg.core.window import Window
 from terraseg.errors import CrsMissing, EmptyDataset, GridMismatch, UnknownClass, nearest
 from terraseg.pixels.burn import BurnLayer
 from terraseg.pixels.relabel import UnlistedValues, index_colors, index_ids
 from terraseg.store.raster import grid_of, open_dataset, translated
-from terraseg.store.vector import VectorLabels, read_polygons
+from terraseg.store.vector import read_polygons
 
 
 class LabelReader(Protocol):

@@ -51,10 +51,7 @@ class Patch:
 def translated(path: str | Path) -> Iterator[None]:
     """Library errors on reading `path`, raised as `UnreadableFile` with one sentence."""
     try:
-        with warnings.catch_warnings():
-            # Imagery without a CRS is an ordinary case here; the grid says so.
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            yield
+        yield
     except (RasterioError, OSError) as error:
         if not str(path).startswith("/vsi") and "://" not in str(path) and not Path(path).exists():
             raise UnreadableFile(f"{path} does not exist: check the path, or the pattern that names it") from error
@@ -66,7 +63,9 @@ def translated(path: str | Path) -> Iterator[None]:
 
 def open_dataset(path: str | Path) -> rasterio.DatasetReader:
     """A rasterio dataset, or `UnreadableFile`."""
-    with translated(path):
+    with translated(path), warnings.catch_warnings():
+        # Imagery without a CRS is an ordinary case here; the grid says so.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
         return rasterio.open(path)
 
 

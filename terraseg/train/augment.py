@@ -49,6 +49,21 @@ STRENGTHS = {
 HAZE_SHARE, NOISE_SHARE = 0.3, 0.5
 
 
+def _mirror_columns(squares: Tensor) -> Tensor:
+    return squares.flip(-1)
+
+
+def _mirror_rows(squares: Tensor) -> Tensor:
+    return squares.flip(-2)
+
+
+def _swap_axes(squares: Tensor) -> Tensor:
+    return squares.transpose(-1, -2)
+
+
+TURNS = (_mirror_columns, _mirror_rows, _swap_axes)
+
+
 class Augmentation:
     """The augmentations of a run, with its bands' statistics; a function of batch, step and indices.
 
@@ -143,7 +158,7 @@ def turned(images: Tensor, labels: Tensor, elements: NDArray[np.int64]) -> tuple
     # Plain bytes where it can be: torch knows few operations on 16-bit unsigned numbers.
     images = (images if images.dtype in (torch.uint8, torch.float32) else images.to(torch.float32)).clone()
     labels = labels.clone()
-    for bit, turn in enumerate((lambda t: t.flip(-1), lambda t: t.flip(-2), lambda t: t.transpose(-1, -2))):
+    for bit, turn in enumerate(TURNS):
         which = torch.from_numpy(np.flatnonzero(elements >> bit & 1)).to(images.device)
         if len(which):
             images[which] = turn(images[which])

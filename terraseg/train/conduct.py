@@ -64,7 +64,7 @@ class Conductor(Callback):
         """Asks for a checkpoint and the end after the step that is being taken."""
         self.interrupted = True
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002  # Lightning's signature
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Takes up the optimizer where it was, and starts the schedule's clock."""
         if self._optimizer is not None:
             trainer.optimizers[0].load_state_dict(self._optimizer)
@@ -81,7 +81,7 @@ class Conductor(Callback):
             )
         self._mark = self._saved_at = time.monotonic()
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Sets learning rate and momentum for the step."""
         state, fraction = self.state, self._fraction()
         state.fraction = fraction
@@ -94,8 +94,8 @@ class Conductor(Callback):
         trainer: Trainer,
         pl_module: LightningModule,
         outputs: Any,
-        batch: Any,  # noqa: ARG002
-        batch_idx: int,  # noqa: ARG002
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Counts the step; then whatever is due."""
         module = _segmentation(pl_module)

@@ -104,6 +104,7 @@ def _taken_up(
         return TrainingState(key), None, module
     state, weights, optimizer = earlier
     module.network.load_state_dict(weights)
+    module.step = state.step
     return state, optimizer, module
 
 
@@ -141,7 +142,7 @@ def _trained(
     network, plan = module.network, module.recipe.plan
     if state.best_step is not None:
         network.load_state_dict(read_weights(best_path(run.checkpoints, state.best_step)))
-    network = network.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's stub lacks it
+    network = network.cpu().to(memory_format=torch.contiguous_format)
     spec = ModelSpec(
         network=plan.network,
         legend=dataset.legend,
@@ -160,13 +161,13 @@ def _trained(
 
 
 def _provenance(network: nn.Module, plan: Plan, state: TrainingState, fingerprint: Fingerprint) -> dict[str, Any]:
-    packages = ("terraseg", "torch", "lightning", "numpy")
+    packages = ("terraseg", "torch", "lightning", "timm")
     return {
         "steps": state.step,
         "seconds": round(state.elapsed, 1),
         "stopped_early": state.stopped_early,
         "best_step": state.best_step,
-        "best_scores": state.best_score,
+        "validation": state.best_score,
         "parameters": parameter_count(network),
         "seed": plan.seed,
         "crop": plan.crop,
@@ -176,7 +177,7 @@ def _provenance(network: nn.Module, plan: Plan, state: TrainingState, fingerprin
         "device": plan.device,
         "augment": list(plan.augment),
         "loss": plan.loss,
-        "scenes": len(fingerprint.scenes),
+        "scenes": [scene.name for scene in fingerprint.scenes],
         "train_pixels": fingerprint.train_pixels,
         "validation_pixels": fingerprint.validation_pixels,
         "class_shares": dict(zip(fingerprint.class_names, fingerprint.class_shares, strict=True)),

@@ -36,7 +36,7 @@ class SegmentationModule(LightningModule):
 
     def __init__(self, network: nn.Module, recipe: Recipe) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        self.network = network.to(memory_format=torch.channels_last)
         self.recipe = recipe
         self.step = 0
 

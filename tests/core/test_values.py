@@ -46,9 +46,8 @@ def test_a_data_set_survives_json() -> None:
 
 
 def test_a_fingerprint_survives_json() -> None:
-    facts = Fingerprint(
-        "uint8", (BandFacts("red", 1, 2, 0, 1, 3),), (SceneFacts("a", 8, 8, None, 1.0, 0.5, (3, 1)),), ("x", "y"), (3, 1), 64, 0, None
-    )  # fmt: skip
+    band, scene = BandFacts("red", 1, 2, 0, 1, 3), SceneFacts("a", 8, 8, None, 1.0, 0.5, (3, 1))
+    facts = Fingerprint("uint8", (band,), (scene,), ("x", "y"), (3, 1), 64, 0, None)
     assert Fingerprint.from_json(through_json(facts.to_json())) == facts  # type: ignore[arg-type]
     assert facts.class_shares == (0.75, 0.25)
 

@@ -13,7 +13,7 @@ from terraseg.core.dataset import Dataset, Imagery, LabelRule, Scene
 from terraseg.core.grid import Grid
 from terraseg.core.window import Window
 from terraseg.errors import EmptyDataset, GridMismatch, UnknownClass
-from terraseg.evaluate.evaluate import Block, Evaluation, evaluate_scenes, read_blocks, score_blocks
+from terraseg.evaluate.evaluate import Block, Evaluation, evaluate_scenes, fitting_part, read_blocks, score_blocks
 from terraseg.evaluate.options import EvaluateOptions
 from terraseg.store.classmap import write_class_map
 from terraseg.store.imagery import write_raster
@@ -59,7 +59,7 @@ Pair = tuple[Scene, Path, NDArray[np.uint8], NDArray[np.uint8]]
 @pytest.mark.parametrize("block", [7, 64, 1024])
 def test_whole_scenes_are_counted_once_whatever_the_block(pair: Pair, block: int) -> None:
     scene, path, truth, mapped = pair
-    result = evaluate_scenes([(scene, path)], make_dataset(scene), options=EvaluateOptions(block=block))
+    result = evaluate_scenes([(scene, path)], make_dataset(scene), options=EvaluateOptions(part="all", block=block))
     assert [list(row) for row in result.total.confusion] == expected(truth, mapped)
     assert result.total.unpredicted == int(((truth != 0) & (mapped == 255)).sum())
 
@@ -140,3 +140,11 @@ def test_blocks_cover_each_window_once() -> None:
     assert all(block.window.height <= 4 and block.window.width <= 4 for block in blocks)
     assert sum(block.truth.size for block in blocks) == sum(w.height * w.width for w in windows)
     assert score_blocks(blocks, LEGEND).accuracy == 1.0
+
+
+def test_what_was_not_trained_on_is_scored_by_itself(pair: Pair) -> None:
+    scene = pair[0]
+    plain = replace(scene, train=(), validation=())
+    assert fitting_part([scene]) == "validation"
+    assert fitting_part([plain]) == "all"
+    assert fitting_part([scene, replace(plain, is_test=True)]) == "test"

@@ -12,6 +12,7 @@ from terraseg.core.dataset import Dataset, Imagery, LabelRule, Scene
 from terraseg.core.grid import Grid
 from terraseg.core.plan import Plan
 from terraseg.evaluate.evaluate import evaluate_scenes
+from terraseg.evaluate.options import EvaluateOptions
 from terraseg.report.scenes import MappedScene
 from terraseg.store.classmap import write_class_map
 from terraseg.store.imagery import write_raster
@@ -57,7 +58,7 @@ def make_finished(root: Path, names: tuple[str, ...] = ("north", "south")) -> Fi
         write_json(run.maps / f"{name}.json", statistics(ids))
     dataset = Dataset(tuple(scenes), LEGEND, LabelRule("ids", (("2",), ("5",), ("9",)), ("0",)), imagery.bands, "uint8")
     pairs = [(scene, m.map_path) for scene, m in zip(scenes, mapped, strict=True)]
-    write_json(run.scores, evaluate_scenes(pairs, dataset).to_json())
+    write_json(run.scores, evaluate_scenes(pairs, dataset, options=EvaluateOptions(part="all")).to_json())
     write_csv(run.progress, progress())
     write_json(run.plan, make_plan().to_json())
     return Finished(run, dataset, mapped, maps)

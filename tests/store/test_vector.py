@@ -110,7 +110,8 @@ def test_qgis_finds_a_default_style_with_the_class_colours(tmp_path: Path) -> No
     path = tmp_path / "map.gpkg"
     write_polygons(make_table(), path, style=qml_for_polygons(LEGEND))
     with closing(sqlite3.connect(path)) as connection:
-        query = "SELECT styleQML, useAsDefault FROM layer_styles WHERE f_table_schema='' AND f_table_name=? AND f_geometry_column=?"
+        where = "f_table_schema='' AND f_table_name=? AND f_geometry_column=?"
+        query = f"SELECT styleQML, useAsDefault FROM layer_styles WHERE {where}"
         ((qml, is_default),) = connection.execute(query, ("map", "geom")).fetchall()
         kind = connection.execute("SELECT data_type FROM gpkg_contents WHERE table_name='layer_styles'").fetchone()
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -33,7 +33,8 @@ def by_brute_force(ids: Ids) -> NDArray[np.int64]:
         found, _ = ndimage.label(ids == value)
         regions[found > 0] = (found[found > 0] + 1000 * value).astype(np.int64)
     order = [n for n in dict.fromkeys(regions.ravel().tolist()) if n != -1]
-    return np.vectorize({-1: -1, **{n: k for k, n in enumerate(order)}}.get, otypes=[np.int64])(regions)
+    numbers = {-1: -1, **{old: new for new, old in enumerate(order)}}
+    return np.array([[numbers[n] for n in row] for row in regions.tolist()], dtype=np.int64)
 
 
 @settings(deadline=None, max_examples=200)
