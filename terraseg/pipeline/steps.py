@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from terraseg.core.dataset import Dataset, Imagery, Scene
 from terraseg.core.fingerprint import Fingerprint
+from terraseg.core.lrcurve import LrCurve
 from terraseg.core.plan import Plan
 from terraseg.core.watch import Watch
 from terraseg.engines.choose import require_training
@@ -20,7 +21,7 @@ from terraseg.prepare.discover import expand
 from terraseg.prepare.fingerprint import count_classes, measure_fingerprint
 from terraseg.prepare.split import split_dataset
 from terraseg.store.raster import read_facts
-from terraseg.store.rundir import read_json, write_json
+from terraseg.store.rundir import read_json, replacing, write_json
 
 if TYPE_CHECKING:
     from terraseg.evaluate.evaluate import Evaluation
@@ -68,6 +69,36 @@ def plan(project: Project, facts: Fingerprint, watch: Watch) -> Plan:
         if value is not None:
             watch.say(f"{name} = {value}: {reason}")
     return made
+
+
+def find_rate(project: Project, dataset: Dataset, facts: Fingerprint, made: Plan, watch: Watch) -> LrCurve:
+    """The curve of a learning-rate range test, written into the run folder as JSON and as a figure."""
+    from terraseg.report.curves import lr_figure
+    from terraseg.train.finder import find_learning_rate
+    from terraseg.train.watch import TrainEvent
+
+    run, ledger = project.run, Ledger(project.run)
+    watch.step("lr-find")
+    files = [p for scene in dataset.scenes for p in (*scene.imagery.paths, scene.labels or "") if p]
+    key = key_for(dataset.to_json(), facts.to_json(), made.to_json(), file_states(files))
+    if ledger.is_fresh("lr-find", key):
+        curve = LrCurve.from_json(read_json(run.lr_find))
+    else:
+
+        def progress(event: TrainEvent) -> None:
+            watch.progress(event.fraction, 1.0, event.text)
+
+        curve = find_learning_rate(dataset, facts, made, run, progress=progress)
+        picture = run.figures / "lr_find.png"
+        with replacing(picture) as temporary:
+            lr_figure(curve).savefig(temporary, dpi=150)
+        write_json(run.lr_find, curve.to_json())
+        ledger.finish("lr-find", key, [run.lr_find, picture])
+    watch.say(
+        f"learning_rate = {curve.suggestion_valley:.2g} under [train] lies in the middle of the loss's longest fall; "
+        f"it falls fastest at {curve.suggestion_steepest:.2g}"
+    )
+    return curve
 
 
 def _rooted(project: Project) -> TrainOptions:
@@ -127,7 +158,7 @@ def forget_run(project: Project) -> None:
     forget_training(project)
     for folder in (run.cache, run.model, run.maps, run.figures):
         shutil.rmtree(folder, ignore_errors=True)
-    for file in (run.options, run.dataset, run.fingerprint, run.plan, run.scores, run.report, run.done):
+    for file in (run.options, run.dataset, run.fingerprint, run.plan, run.scores, run.report, run.lr_find, run.done):
         file.unlink(missing_ok=True)
 
 

@@ -98,6 +98,11 @@ class RunFolder:
         return self.root / "progress.csv"
 
     @property
+    def lr_find(self) -> Path:
+        """The learning-rate range test, as a `core.lrcurve.LrCurve`."""
+        return self.root / "lr_find.json"
+
+    @property
     def checkpoints(self) -> Path:
         """Checkpoints of an unfinished or finished training."""
         return self.root / "checkpoints"

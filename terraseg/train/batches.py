@@ -47,7 +47,7 @@ def cut_batch(
 
     A sample from a window that is smaller than it goes on mirrored at the window's edge, pixels and labels alike.
     """
-    size, bands = sampler.size, scenes[0].read(Window(0, 0, 1, 1))[0].shape[0]
+    size, bands = sampler.size, len(scenes[0].scene.imagery.bands)
     pixels = np.empty((len(indices), bands, size, size), dtype=dtype)
     labels = np.empty((len(indices), size, size), dtype=np.uint8)
     for number, (scene, *box) in enumerate(places(sampler, step, indices).tolist()):

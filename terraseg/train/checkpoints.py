@@ -3,7 +3,8 @@
 import hashlib
 import json
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,12 +114,18 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
+    with saving(path), replacing(path) as temporary:
+        torch.save(content, temporary)
+
+
+@contextmanager
+def saving(path: Path) -> Iterator[None]:
+    """A failure to write `path`, as of a full disk, raised as `TrainingFailed` with the way to go on."""
     try:
-        with replacing(path) as temporary:
-            torch.save(content, temporary)
+        yield
     except (OSError, RuntimeError) as error:  # torch tells a full disk as a RuntimeError
         raise TrainingFailed(
-            f"the checkpoint {path} cannot be written ({_first_line(error)}): make room on the disk and run the same "
+            f"{path} cannot be written ({_first_line(error)}): make room on the disk and run the same "
             "command again, it goes on from the last whole checkpoint"
         ) from error
 

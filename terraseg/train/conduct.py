@@ -14,7 +14,7 @@ from terraseg.core.plan import Plan
 from terraseg.errors import TrainingFailed
 from terraseg.store.cache import TrainingScene
 from terraseg.store.rundir import RunFolder, write_csv
-from terraseg.train.checkpoints import TrainingState, write_best, write_last
+from terraseg.train.checkpoints import TrainingState, saving, write_best, write_last
 from terraseg.train.module import SegmentationModule, set_rates
 from terraseg.train.schedule import Clock, OneCycle
 from terraseg.train.validation import TIME_SHARE, VALIDATIONS, Score, TileBatch, batch_limit, validate
@@ -57,8 +57,10 @@ class Conductor(Callback):
         self._mark = self._saved_at = time.monotonic()
         self._step_s = self._save_s = self._validation_s = self._validating_s = 0.0
         self._loss: float | None = None
-        self._score: tuple[float, float] | None = None
+        last = next((row for row in reversed(state.rows) if row["mean_iou"] is not None), None)
+        self._score = None if last is None else (float(last["accuracy"]), float(last["mean_iou"]))
         self._lr = self.cycle.learning_rate(state.fraction)
+        self._saved_step = state.step
 
     def interrupt(self) -> None:
         """Asks for a checkpoint and the end after the step that is being taken."""
@@ -111,10 +113,14 @@ class Conductor(Callback):
             done = done or self.state.stopped_early
             self.state.finished = done
             self._save(trainer, module)
-        elif self.interrupted or time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
+        elif time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
             self._save(trainer, module)
-        self._tell(trainer, module)
-        trainer.should_stop = done or self.interrupted
+        self._tell()
+        # Read once: a Ctrl-C that comes after this line ends the next step.
+        interrupted = self.interrupted
+        if interrupted and self._saved_step != self.state.step:
+            self._save(trainer, module)
+        trainer.should_stop = done or interrupted
         self._mark = time.monotonic()
 
     def _fraction(self, ahead: float = 0.0) -> float:
@@ -157,12 +163,15 @@ class Conductor(Callback):
         stage, state = self.stage, self.state
         started = time.monotonic()
         score = self._swept(module) if stage.tiles else None
+        if score is not None and not score.pixels:
+            score = None
         if score is not None:
             self._judge(score, module)
         state.stopped_early = 0 < stage.plan.patience <= state.stale and state.fraction >= EARLIEST_STOP and not done
         state.rows.append(self._row(score))
         state.loss_sum, state.loss_count = 0.0, 0
-        write_csv(stage.run.progress, state.rows)
+        with saving(stage.run.progress):
+            write_csv(stage.run.progress, state.rows)
         self._validation_s = time.monotonic() - started
         self._validating_s += self._validation_s
 
@@ -182,7 +191,8 @@ class Conductor(Callback):
     def _judge(self, score: Score, module: SegmentationModule) -> None:
         stage, state = self.stage, self.state
         self._score = (score.accuracy, score.mean_iou)
-        if not state.best_score or score.mean_iou > state.best_score["mean_iou"]:
+        best = state.best_score
+        if not best or (score.mean_iou, -score.loss) > (best["mean_iou"], -best["loss"]):
             state.best_step, state.best_score, state.stale = state.step, score.summary(), 0
             stage.run.checkpoints.mkdir(parents=True, exist_ok=True)
             write_best(stage.run.checkpoints, state.step, state.key, dict(module.network.state_dict()))
@@ -210,13 +220,13 @@ class Conductor(Callback):
         state.elapsed, state.setup, state.closing = self.clock.elapsed(), self.clock.setup, self.clock.closing
         folder = self.stage.run.checkpoints
         write_last(folder, state, dict(module.network.state_dict()), trainer.optimizers[0].state_dict())
-        self._saved_at = time.monotonic()
+        self._saved_at, self._saved_step = time.monotonic(), state.step
         self._save_s = max(self._save_s, self._saved_at - started)
         if self._validation_s or not self.stage.tiles:
             # The end writes the checkpoint and reads the best weights back.
             self.clock.closing = self._validation_s + 2 * self._save_s
 
-    def _tell(self, trainer: Trainer, module: SegmentationModule) -> None:
+    def _tell(self) -> None:
         """The event for whoever watches; Ctrl-C in there ends the run as it would anywhere else."""
         stage, state = self.stage, self.state
         rate = stage.plan.batch / self._step_s if self._step_s else 0.0
@@ -233,8 +243,7 @@ class Conductor(Callback):
         try:
             stage.progress(TrainEvent(state.step, state.fraction, loss, accuracy, mean_iou, self._lr, rate, left))
         except KeyboardInterrupt:
-            self.interrupted = True
-            self._save(trainer, module)
+            self.interrupt()
 
 
 def _segmentation(module: LightningModule) -> SegmentationModule:

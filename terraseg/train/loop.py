@@ -143,6 +143,7 @@ def _trained(
     if state.best_step is not None:
         network.load_state_dict(read_weights(best_path(run.checkpoints, state.best_step)))
     network = network.cpu().to(memory_format=torch.contiguous_format)
+    trained_on = [scene.name for scene in dataset.scenes if scene.train]
     spec = ModelSpec(
         network=plan.network,
         legend=dataset.legend,
@@ -155,16 +156,16 @@ def _trained(
         overlap=plan.overlap,
         stride=network_stride(plan.network, plan.network_options),
         network_options=architecture_options(plan.network_options),
-        provenance=_provenance(network, plan, state, fingerprint),
+        provenance=_provenance(network, plan, state, fingerprint) | {"scenes": trained_on},
     )
     return TrainedModel(network.eval(), spec)
 
 
 def _provenance(network: nn.Module, plan: Plan, state: TrainingState, fingerprint: Fingerprint) -> dict[str, Any]:
+    # No times here: a training that was interrupted ends with the bytes of one that was not.
     packages = ("terraseg", "torch", "lightning", "timm")
     return {
         "steps": state.step,
-        "seconds": round(state.elapsed, 1),
         "stopped_early": state.stopped_early,
         "best_step": state.best_step,
         "validation": state.best_score,
@@ -177,7 +178,6 @@ def _provenance(network: nn.Module, plan: Plan, state: TrainingState, fingerprin
         "device": plan.device,
         "augment": list(plan.augment),
         "loss": plan.loss,
-        "scenes": [scene.name for scene in fingerprint.scenes],
         "train_pixels": fingerprint.train_pixels,
         "validation_pixels": fingerprint.validation_pixels,
         "class_shares": dict(zip(fingerprint.class_names, fingerprint.class_shares, strict=True)),

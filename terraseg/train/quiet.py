@@ -1,4 +1,4 @@
-"""A calm surrounding for training: torch's threads and generators given back as found, Lightning without its chatter."""
+"""A calm surrounding for training: torch's threads and generator given back as found, Lightning without its chatter."""
 
 import logging
 import warnings
@@ -45,14 +45,14 @@ def threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def kept_generators() -> Iterator[None]:
-    """Torch's generators are after it where they were before."""
-    with torch.random.fork_rng():
+    """Torch's generator of the CPU is after it where it was before."""
+    with torch.random.fork_rng(devices=[]):
         yield
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Torch's generators started from a seed inside, and back where they were after."""
-    with torch.random.fork_rng():
+    """Torch's generators started from a seed inside; the CPU's is back where it was after."""
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

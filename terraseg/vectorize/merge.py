@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from terraseg.vectorize.pieces import linked
 from terraseg.vectorize.regions import Borders
 
 DROPPED = -1
@@ -101,12 +100,8 @@ def _hand_over(graph: _Graph, source: NDArray[np.int64], target: NDArray[np.int6
     one = np.concatenate([graph.borders.one, graph.borders.two])
     two = np.concatenate([graph.borders.two, graph.borders.one])
     joins = (receiver[one] != DROPPED) & (graph.class_id[two] == graph.class_id[one])
-    one, two = one[joins], two[joins]
-    links = coo_array((np.ones(len(one), np.int8), (one, two)), shape=(number, number))
-    _, component = connected_components(links.tocsr(), directed=False)
-    lowest = np.full(component.max() + 1, number, dtype=np.int64)
-    np.minimum.at(lowest, component, np.arange(number))
-    name = lowest[component]
+    group, lowest = linked(number, one[joins], two[joins])
+    name = lowest[group]
     graph.area = np.bincount(name, weights=graph.area, minlength=number).astype(np.float64)
     graph.root = name[graph.root]
     graph.borders = graph.borders.renamed(name)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from terraseg.core.classreader import ByteRaster, ClassRaster
 from terraseg.core.grid import Grid
 from terraseg.core.polygons import PolygonTable
-from terraseg.shapes.ground import ground_area_m2, ground_length_m
+from terraseg.shapes.ground import ground_area_m2, ground_length_m, to_degrees
 from terraseg.shapes.simplify import simplify_coverage
 from terraseg.vectorize.merge import DROPPED, Merged, merge_small
 from terraseg.vectorize.options import VectorizeOptions, chosen_ids
@@ -28,7 +28,8 @@ def polygons_of(
     """The polygons of a class map in map coordinates, with class, ground size and mean confidence.
 
     All classes are traced and simplified together, so that an outline does not depend on which classes are asked for;
-    then the chosen ones are kept. The confidence is the mean over the polygon's pixels before its border was simplified.
+    then the chosen ones are kept. A polygon that reaches off the Earth, as a full disk seen from space has, gets the
+    area of its pixels on the ground and no perimeter (NaN). The confidence is the mean over the polygon's pixels before its border was simplified.
     The result does not depend on `strip_rows`, the number of rows held in memory.
     """
     options = options or VectorizeOptions()
@@ -43,6 +44,8 @@ def polygons_of(
     outlines = simple[chosen]
     geometry = to_map(outlines, raster.grid)
     area, perimeter = _sizes(outlines, geometry, raster.grid.crs)
+    unknown = np.isnan(area)
+    area[unknown] = (_summed(merged, regions.area)[chosen] * regions.area_unit)[unknown]
     return PolygonTable(
         geometry=geometry,
         class_id=merged.class_id[chosen],
@@ -74,18 +77,26 @@ def to_map(outlines: NDArray[np.object_], grid: Grid) -> NDArray[np.object_]:
 def _sizes(
     outlines: NDArray[np.object_], geometry: NDArray[np.object_], crs: str | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Areas and perimeters; NaN for polygons that reach beyond what the projection shows of the Earth."""
     if crs is None:
         return shapely.area(outlines), shapely.length(outlines)
-    return ground_area_m2(geometry, crs), ground_length_m(geometry, crs)
+    area, perimeter = np.full(len(geometry), np.nan), np.full(len(geometry), np.nan)
+    on_earth = np.isfinite(shapely.bounds(to_degrees(geometry, crs))).all(axis=1)
+    area[on_earth] = ground_area_m2(geometry[on_earth], crs)
+    perimeter[on_earth] = ground_length_m(geometry[on_earth], crs)
+    return area, perimeter
 
 
 def _mean_confidence(regions: Regions, merged: Merged) -> NDArray[np.float64]:
     """Mean probability by merged region; NaN where none of its pixels has one."""
-    kept = merged.owner != DROPPED
-    sums, counts = (
-        np.bincount(merged.owner[kept], weights=values[kept], minlength=len(merged.class_id))
-        for values in (regions.confidence_sum, regions.confidence_count)
-    )
+    sums, counts = _summed(merged, regions.confidence_sum), _summed(merged, regions.confidence_count)
     mean = np.full(len(merged.class_id), np.nan)
     np.divide(sums, counts * FULL_CONFIDENCE, out=mean, where=counts > 0)
     return mean
+
+
+def _summed(merged: Merged, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums over the old regions of each merged one."""
+    kept = merged.owner != DROPPED
+    sums = np.bincount(merged.owner[kept], weights=values[kept], minlength=len(merged.class_id))
+    return sums.astype(np.float64)

@@ -1,23 +1,16 @@
 """The connected regions of a class map of any size: what they are, how large, and how they border on each other."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from skimage.measure import label
 
 from terraseg.core.classes import VOID
 from terraseg.core.classreader import ByteRaster, ClassRaster, check_known
 from terraseg.core.grid import Grid
-from terraseg.core.window import Window, cut
 from terraseg.errors import GridMismatch
 from terraseg.shapes.pixelarea import PixelAreas
-
-STRIP_PIXELS = 2**21
-"""Pixels read at once unless the caller says otherwise: about 100 MB of working memory."""
+from terraseg.vectorize.pieces import linked, strip_pieces, strip_rows_of
 
 SIDE_STEPS = 1024
 """Border lengths are whole numbers of this part of a pixel's mean side, so that sums do not depend on their order."""
@@ -82,22 +75,6 @@ class _Sweep:
     sums: list[NDArray[np.float64]] = field(default_factory=list)
     links: list[NDArray[np.int64]] = field(default_factory=list)
     borders: list[Borders] = field(default_factory=list)
-
-
-def strip_rows_of(grid: Grid) -> int:
-    """How many full rows are read at once by default."""
-    return max(1, min(grid.height, STRIP_PIXELS // grid.width))
-
-
-def strip_pieces(raster: ClassRaster, strip_rows: int) -> Iterator[tuple[Window, NDArray[np.uint8], NDArray[np.int64]]]:
-    """Strips of full rows from the top: the window, its class ids, and its pieces numbered from 1; 0 is nodata.
-
-    A piece is what hangs together over pixel sides inside the strip and is of one class. Pieces are numbered in the order
-    of their first pixels, so that every walk over the map numbers them alike.
-    """
-    for window in cut(raster.grid.window, strip_rows, raster.grid.width):
-        ids = raster.read(window)
-        yield window, ids, label(ids, background=VOID, connectivity=1)  # type: ignore[no-untyped-call]  # scikit-image has none
 
 
 def find_regions(
@@ -192,13 +169,8 @@ def _counted(one: NDArray[np.int64], two: NDArray[np.int64], length: int) -> Bor
 
 def _regions_of(sweep: _Sweep, strip_rows: int, area_unit: float) -> Regions:
     links = np.concatenate([np.zeros((0, 2), np.int64), *sweep.links]) - 1
-    graph = coo_array((np.ones(len(links), np.int8), (links[:, 0], links[:, 1])), shape=(sweep.pieces, sweep.pieces))
-    _, component = connected_components(graph.tocsr(), directed=False)
-    _, first, piece_region = np.unique(component, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    piece_region = rank[piece_region]
-    class_id = np.concatenate([np.zeros(0, np.uint8), *sweep.class_id])[np.sort(first)]
+    piece_region, first = linked(sweep.pieces, links[:, 0], links[:, 1])
+    class_id = np.concatenate([np.zeros(0, np.uint8), *sweep.class_id])[first]
     sums = np.concatenate([np.zeros((3, 0)), *sweep.sums], axis=1)
     totals = [np.bincount(piece_region, weights=row, minlength=len(first)).astype(np.float64) for row in sums]
     borders = Borders.joined(sweep.borders).renamed(piece_region)

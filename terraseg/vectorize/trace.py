@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from terraseg.core.classreader import ClassRaster
 from terraseg.shapes.rings import OUTSIDE, Corners, find_corners, polygons_of_corners
 from terraseg.vectorize.merge import Merged, merge_small
-from terraseg.vectorize.regions import Regions, find_regions, strip_pieces
+from terraseg.vectorize.pieces import strip_pieces
+from terraseg.vectorize.regions import Regions, find_regions
 
 
 def trace_map(

@@ -11,7 +11,8 @@ from terraseg.core.classes import LandClass, Legend
 from terraseg.core.classreader import ClassArray
 from terraseg.core.grid import Grid
 from terraseg.vectorize.merge import DROPPED, Merged, merge_small
-from terraseg.vectorize.regions import find_regions, strip_pieces
+from terraseg.vectorize.pieces import strip_pieces
+from terraseg.vectorize.regions import find_regions
 
 LEGEND = Legend(tuple(LandClass(i, f"c{i}", "#112233") for i in range(4)))
 Ids = NDArray[np.uint8]

@@ -154,6 +154,15 @@ def test_without_a_crs_sizes_are_in_pixels_whatever_the_transform() -> None:
     assert table.geometry[0].bounds == (11, -1, 23, 5)
 
 
+def test_a_polygon_that_reaches_off_the_earth_has_the_ground_of_its_pixels() -> None:
+    ids = np.ones((100, 100), dtype=np.uint8)
+    ids[40:60, 40:60] = 4
+    disk = Grid("+proj=geos +h=35785831 +lon_0=0", (120_000.0, 0, -6e6, 0, -120_000.0, 6e6), 100, 100)
+    table = polygons_of(ClassArray(disk, LEGEND, ids))
+    assert np.isnan(table.perimeter).tolist() == [True, False]
+    assert 1.8e14 < table.area.sum() < 2.2e14  # a satellite at that height sees four tenths of the Earth's 5.1e14 m2
+
+
 def test_the_confidence_is_the_mean_over_the_pixels_that_have_one() -> None:
     ids = np.array([[1, 1, 4, 4], [1, 1, 4, 4]], dtype=np.uint8)
     values = np.array([[254, 127, 255, 255], [127, 255, 255, 255]], dtype=np.uint8)
