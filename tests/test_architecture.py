@@ -17,6 +17,7 @@ FLOORS = {
     "export": 3, "engines": 3,
     "pipeline": 4,
     "cli": 5, "api": 5,
+    "__main__": 6,
 }  # fmt: skip
 
 # Rooms of one floor that may import each other in one direction: files are read as arrays, arrays know no files.

@@ -73,5 +73,4 @@ def _session_options(threads: int) -> onnxruntime.SessionOptions:
     options.enable_mem_pattern = False
     # Idle threads that spin take the reader's and the writer's cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     return options

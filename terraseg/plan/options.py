@@ -20,7 +20,7 @@ class TrainOptions:
     time_budget     length of training in wall time: "90s", "8m", "1h"
     learning_rate   peak of the one-cycle policy
     precision       "bf16" or "fp32"; "auto" takes bf16 where the machine computes in it
-    augment         names of augmentations: "d4", "photometric", "scale"
+    augment         names of augmentations: "d4", "scale", and "photometric" (pictures) or "radiometric" (measurements)
     patience        validations without a gain after which training stops; 0 never stops early
     seed            of the weights, the patches and the augmentation
     """

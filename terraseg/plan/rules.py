@@ -37,7 +37,7 @@ def make_plan(facts: Fingerprint, machine: Hardware, options: TrainOptions) -> P
         "batch": batch,
         "steps": steps,
         "time_budget_s": budget,
-        "learning_rate": _learning_rate(options),
+        "learning_rate": _learning_rate(network.value, options),
         "weight_decay": Choice(0.01, "AdamW's usual decay; none on biases and normalisation"),
         "precision": precision,
         "device": Choice(machine.device, machine.device_name),
@@ -111,11 +111,15 @@ def _length(options: TrainOptions) -> tuple[Choice, Choice]:
     return Choice(None, ""), Choice(DEFAULT_BUDGET_S, "ten minutes, the default; set time_budget or steps for more")
 
 
-def _learning_rate(options: TrainOptions) -> Choice:
+def _learning_rate(network: str, options: TrainOptions) -> Choice:
     if options.learning_rate is not None:
         return Choice(options.learning_rate, SETTLED)
     if options.pretrained_path:
         return Choice(5e-4, "half the usual peak, since the encoder starts from trained weights")
+    if network == "simple-unet":
+        return Choice(
+            2e-2, "its last block squeezes everything through one channel a class, which learns only at a high rate"
+        )
     return Choice(1e-3, "the usual peak of a one-cycle policy with AdamW on U-Nets from random weights")
 
 

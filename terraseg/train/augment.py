@@ -156,14 +156,33 @@ def finite_float(raw: Tensor, mean: NDArray[np.float64]) -> Tensor:
 def turned(images: Tensor, labels: Tensor, elements: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     """Each square sample under one of the eight symmetries: bit 0 mirrors columns, bit 1 rows, bit 2 swaps the two."""
     # Plain bytes where it can be: torch knows few operations on 16-bit unsigned numbers.
-    images = (images if images.dtype in (torch.uint8, torch.float32) else images.to(torch.float32)).clone()
-    labels = labels.clone()
+    images = images if images.dtype in (torch.uint8, torch.float32) else images.to(torch.float32)
+    turn = _turned_singly if images.device.type == "cpu" else _turned_together
+    return turn(images, elements), turn(labels, elements)
+
+
+def _turned_together(batch: Tensor, elements: NDArray[np.int64]) -> Tensor:
+    """`turned` for one tensor (n, ..., side, side) in three calls, whatever n: launches are what costs on a GPU."""
+    out = batch.clone()
     for bit, turn in enumerate(TURNS):
-        which = torch.from_numpy(np.flatnonzero(elements >> bit & 1)).to(images.device)
+        which = torch.from_numpy(np.flatnonzero(elements >> bit & 1)).to(out.device)
         if len(which):
-            images[which] = turn(images[which])
-            labels[which] = turn(labels[which])
-    return images, labels
+            out[which] = turn(out[which])
+    return out
+
+
+def _turned_singly(batch: Tensor, elements: NDArray[np.int64]) -> Tensor:
+    """`turned` for one tensor (n, ..., side, side) on the processor: one copy a sample, several times faster there."""
+    out = torch.empty_like(batch)
+    source, target = batch.numpy(), out.numpy()
+    for number, element in enumerate(elements.tolist()):
+        view = source[number]
+        if element & 1:
+            view = view[..., ::-1]
+        if element & 2:
+            view = view[..., ::-1, :]
+        target[number] = view.swapaxes(-1, -2) if element & 4 else view
+    return out
 
 
 def scaled(images: Tensor, labels: Tensor, factors: NDArray[np.float64], crop: int) -> tuple[Tensor, Tensor]:

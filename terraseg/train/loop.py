@@ -25,6 +25,7 @@ from terraseg.train.checkpoints import TrainingState, best_path, read_last, read
 from terraseg.train.conduct import Conductor, Stage
 from terraseg.train.interrupt import deferred_interrupt
 from terraseg.train.module import SegmentationModule, autocasting, build_module, deviations, means
+from terraseg.train.pace import fastest_threads
 from terraseg.train.quiet import kept_generators, quiet_lightning, threads
 from terraseg.train.sampling import make_sampler
 from terraseg.train.schedule import Clock
@@ -41,7 +42,7 @@ class TrainedModel:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """How it was trained: versions, steps, seconds, scores of the best validation, seed, data."""
+        """How it was trained: versions, steps, scores of the best validation, seed, data."""
         return self.spec.provenance
 
 
@@ -78,7 +79,11 @@ def train_model(
             board = Board(logger, dataset.legend, fingerprint)
             tiles = arrange(scenes, plan)
             stage = Stage(plan, run, len(dataset.legend), scenes, tiles, autocasting(plan), board, progress)
-            _fit(module, make_batches(scenes, dataset, module, state.step), Conductor(stage, state, clock, optimizer))
+            batches = make_batches(scenes, dataset, module, state.step)
+            if plan.time_budget_s is not None and plan.device == "cpu":
+                # By the clock, speed counts; by steps, bytes do, and those depend on the number of threads.
+                torch.set_num_threads(fastest_threads(module, batches, plan.threads, autocasting(plan)))
+            _fit(module, batches, Conductor(stage, state, clock, optimizer))
         return _trained(module, state, fingerprint, dataset, run)
 
 

@@ -28,9 +28,9 @@ def polygons_of(
     """The polygons of a class map in map coordinates, with class, ground size and mean confidence.
 
     All classes are traced and simplified together, so that an outline does not depend on which classes are asked for;
-    then the chosen ones are kept. A polygon that reaches off the Earth, as a full disk seen from space has, gets the
-    area of its pixels on the ground and no perimeter (NaN). The confidence is the mean over the polygon's pixels before its border was simplified.
-    The result does not depend on `strip_rows`, the number of rows held in memory.
+    then the chosen ones are kept. A polygon that reaches off the Earth, as on a full disk seen from space, gets the area
+    of its pixels on the ground and no perimeter (NaN). The confidence is the mean over the polygon's pixels before its
+    border was simplified. The result does not depend on `strip_rows`, the number of rows held in memory.
     """
     options = options or VectorizeOptions()
     wanted = chosen_ids(raster.legend, options)

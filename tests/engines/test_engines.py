@@ -152,3 +152,9 @@ def test_prediction_without_torch_loads_none(bundle: Path, engine: str) -> None:
         "assert not {'torch', 'timm', 'safetensors', 'onnx'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+def test_opening_a_model_leaves_the_arithmetic_of_the_process_alone(bundle: Path) -> None:
+    """A runtime that flushes denormal numbers does so for its caller, too, unless it is told not to."""
+    open_scorer(bundle, engine="onnx", threads=1)
+    assert np.float64(5e-324) * np.float64(1.0) > 0

@@ -1,6 +1,10 @@
 """Training scenes as arrays on disk."""
 
+import pickle
 import shutil
+import signal
+import subprocess
+import sys
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -144,6 +148,40 @@ def test_what_a_killed_copy_left_is_cleared_and_foreign_files_stay(tmp_path: Pat
     names = sorted(p.name for p in folder.iterdir())
     assert len(names) == 2
     assert names[0] == "notes.txt"
+
+
+KILLED = """
+import os, pickle, signal, sys
+from pathlib import Path
+from terraseg.store import cache
+cache.BLOCK, cache.BLOCK_BYTES = 2 * cache.CELL, 1
+count, seen = cache.cell_counts, []
+def die(*about):
+    seen.append(about)
+    if len(seen) == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return count(*about)
+cache.cell_counts = die
+dataset = pickle.loads(Path(sys.argv[1]).read_bytes())
+with cache.training_scenes(dataset, Path(sys.argv[2]), cache_gb=1, fill=(7.4, 300.0)):
+    pass
+"""
+
+
+@pytest.mark.parametrize("block", [1, 5])
+def test_a_kill_in_the_middle_of_a_copy_leaves_nothing_that_is_taken_for_whole(tmp_path: Path, block: int) -> None:
+    scene, folder, notes = make_scene(tmp_path), tmp_path / "c", list[str]()
+    task = tmp_path / "task.pickle"
+    task.write_bytes(pickle.dumps(make_dataset(scene)))
+    command = [sys.executable, "-c", KILLED, str(task), str(folder), str(block)]
+    assert subprocess.run(command, cwd=Path.cwd(), check=False).returncode == -signal.SIGKILL
+    assert [p.name for p in folder.iterdir() if not p.name.endswith(".part")] == []
+    with training_scenes(make_dataset(scene), folder, cache_gb=1, fill=FILL, note=notes.append) as (found,):
+        pixels, labels = found.read(scene.grid.window)
+        assert np.array_equal(pixels, expected(scene, "uint8")[0])
+        assert np.array_equal(labels, expected(scene, "uint8")[1])
+    assert notes == ["copying scene s into the cache"]
+    assert len(list(folder.iterdir())) == 1
 
 
 def test_a_copy_that_fails_leaves_nothing(tmp_path: Path) -> None:

@@ -8,7 +8,17 @@ import torch
 from torch import Tensor
 
 from terraseg.errors import UnknownName
-from terraseg.train.augment import AUGMENTATIONS, SCALE, Augmentation, scaled, turned
+from terraseg.train.augment import (
+    AUGMENTATIONS,
+    HAZE_LEVEL,
+    SCALE,
+    STRENGTHS,
+    Augmentation,
+    _turned_singly,
+    _turned_together,
+    scaled,
+    turned,
+)
 
 RGB = ("red", "green", "blue")
 
@@ -37,6 +47,35 @@ def test_the_eight_turns_are_those_of_a_square() -> None:
     assert torch.equal(images[:, 0], labels)
     wanted = {np.rot90(f, k).tobytes() for f in (square[0, 0].numpy(), square[0, 0].numpy().T) for k in range(4)}
     assert {image[0].numpy().tobytes() for image in images} == wanted
+
+
+def test_all_eight_turns_are_drawn_about_alike() -> None:
+    square = torch.arange(9, dtype=torch.uint8).reshape(1, 1, 3, 3).expand(800, 1, 3, 3)
+    _, labels = augmentation("d4")(square, square[:, 0], step=0, indices=range(800), crop=3)
+    _, counts = np.unique(labels.reshape(800, 9).numpy(), axis=0, return_counts=True)
+    assert len(counts) == 8
+    assert counts.min() > 60
+
+
+def test_changes_of_light_are_bounded_and_leave_labels_alone() -> None:
+    """At the mean a band moves by brightness, haze and noise alone, whatever is drawn; five deviations bound the noise."""
+    by = STRENGTHS["photometric"]
+    raw = torch.full((400, 3, 8, 8), 100, dtype=torch.uint8)
+    labels = blobs(400, 8, block=2)
+    images, truth = augmentation("photometric", mean=100.0)(raw, labels, step=1, indices=range(400), crop=8)
+    assert torch.equal(truth, labels)
+    level = 100.0 / 40.0
+    gain = (by.gain - 1) * (level + by.brightness)
+    most = by.brightness + gain + by.haze * (HAZE_LEVEL + by.brightness) + 5 * by.noise
+    assert images.abs().max() <= most
+    assert images.std() > 0.05
+
+
+@pytest.mark.parametrize("shape", [(16, 3, 12, 12), (16, 12, 12)])
+def test_turning_one_by_one_and_all_together_is_the_same(shape: tuple[int, ...]) -> None:
+    batch = torch.randint(0, 255, shape, dtype=torch.uint8)
+    elements = np.arange(16) % 8
+    assert torch.equal(_turned_singly(batch, elements), _turned_together(batch, elements))
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.int16, torch.float32, torch.float64])
