@@ -101,7 +101,7 @@ class UNet:
         options = replace(
             data.project.train,
             network=network,
-            encoder=backbone if network in ("dynamic-unet", "unet-resnet") else "",
+            encoder=backbone if network in ("unet-light", "unet-resnet", "dynamic-unet") else "",
             pretrained_path="" if pretrained_path is None else str(Path(pretrained_path).resolve()),
         )
         self._project = replace(data.project, train=options)

@@ -15,6 +15,7 @@ from terraseg.core.options import read_options
 from terraseg.errors import BadOption, BrokenBundle, UnknownName, nearest
 from terraseg.nets.dynamic_unet import DynamicUNet
 from terraseg.nets.encoders import EncoderOptions, encoder_stride, read_safetensors
+from terraseg.nets.light_unet import LightUNet
 from terraseg.nets.residual_unet import RESIDUAL_STRIDE, Bottleneck, ResidualUNet, Shortcut
 from terraseg.nets.resnet_unet import RESNET_STRIDE, RESNETS, ResNetUNet
 from terraseg.nets.unet import SIMPLE_STRIDE, ClassicUNet, SimpleUNet
@@ -55,6 +56,16 @@ class ResNetUNetOptions:
 
 
 @dataclass(frozen=True)
+class LightUNetOptions:
+    """Of `unet-light`: the encoder, its weights and its stochastic depth, or a whole earlier model to start from."""
+
+    encoder: str = "resnet18"
+    pretrained: bool = False
+    pretrained_path: str | None = None
+    drop_path: Rate = 0.0
+
+
+@dataclass(frozen=True)
 class DynamicUNetOptions:
     """Of `dynamic-unet`: the encoder, its weights and its dropout, or a whole earlier model to start from."""
 
@@ -91,6 +102,11 @@ def _resnet_unet(bands: int, classes: int, options: ResNetUNetOptions) -> nn.Mod
     return ResNetUNet(bands, classes, encoder)
 
 
+def _light_unet(bands: int, classes: int, options: LightUNetOptions) -> nn.Module:
+    encoder = EncoderOptions(options.encoder, options.pretrained, options.pretrained_path, options.drop_path)
+    return LightUNet(bands, classes, encoder)
+
+
 def _dynamic_unet(bands: int, classes: int, options: DynamicUNetOptions) -> nn.Module:
     encoder = EncoderOptions(options.encoder, options.pretrained, options.pretrained_path, options.drop_path)
     return DynamicUNet(bands, classes, encoder, dropout=options.dropout)
@@ -104,6 +120,7 @@ NETWORKS: dict[str, Blueprint[Any]] = {
         lambda o: 2 ** (o.depth - 1),
     ),
     "unet-resnet": Blueprint(ResNetUNetOptions, _resnet_unet, lambda _: RESNET_STRIDE),
+    "unet-light": Blueprint(LightUNetOptions, _light_unet, lambda o: encoder_stride(o.encoder)),
     "dynamic-unet": Blueprint(DynamicUNetOptions, _dynamic_unet, lambda o: encoder_stride(o.encoder)),
     "residual-unet": Blueprint(
         ResidualUNetOptions,

@@ -51,12 +51,16 @@ def key_for(*parts: Any) -> str:
 
 
 def file_states(paths: Iterable[str | Path]) -> list[list[Any]]:
-    """Name, size and time of change of each file: what tells a changed input, at no reading."""
+    """Name, size and time of change of each file: what tells a changed input, at no reading.
+
+    The folder is left out, so that a project that moves as a whole stays up to date.
+    """
     states: list[list[Any]] = []
     for path in sorted({str(path) for path in paths}):
+        name = Path(path).name
         try:
             stat = Path(path).stat()
-            states.append([path, stat.st_size, stat.st_mtime_ns])
+            states.append([name, stat.st_size, stat.st_mtime_ns])
         except OSError:
-            states.append([path, None, None])
+            states.append([name, None, None])
     return states

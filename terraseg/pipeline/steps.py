@@ -1,5 +1,6 @@
 """Each step of a project once: what it reads, what it writes, and when it can be skipped."""
 
+import json
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
@@ -118,7 +119,7 @@ def train(project: Project, dataset: Dataset, facts: Fingerprint, made: Plan, wa
 
     run, ledger = project.run, Ledger(project.run)
     watch.step("train")
-    key = key_for(dataset.to_json(), facts.to_json(), made.to_json())
+    key = key_for(_portable(project, dataset), facts.to_json(), made.to_json())
     if ledger.is_fresh("train", key):
         watch.say("the model is up to date")
         return run.model
@@ -133,6 +134,11 @@ def train(project: Project, dataset: Dataset, facts: Fingerprint, made: Plan, wa
     ledger.finish("train", key, [run.model / "model.onnx", run.model / "weights.safetensors", run.model / "model.json"])
     watch.say(f"wrote {run.model}")
     return run.model
+
+
+def _portable(project: Project, dataset: Dataset) -> str:
+    """The data set as text with its paths seen from the project file: the same wherever the project lies."""
+    return json.dumps(dataset.to_json(), sort_keys=True).replace(f"{project.root.resolve()}/", "")
 
 
 def write_model(trained: "TrainedModel", folder: Path) -> None:
@@ -186,7 +192,7 @@ def _further_scenes(project: Project, dataset: Dataset) -> list[Scene]:
     taken = {scene.name for scene in dataset.scenes}
     scenes = []
     for image in images:
-        files = tuple(str(project.root / image.replace("{band}", band)) for band in dataset.bands)
+        files = tuple(str(project.root.resolve() / image.replace("{band}", band)) for band in dataset.bands)
         paths = files if "{band}" in image else files[:1]
         name = names[image] if names[image] not in taken else f"{names[image]}_map"
         imagery = Imagery(paths, dataset.bands, project.data.nodata)
@@ -270,7 +276,7 @@ def evaluate(project: Project, dataset: Dataset, scenes: Sequence[Scene], watch:
         return None
     watch.step("evaluate")
     pairs = [(scene, run.maps / f"{scene.name}.tif") for scene in labelled]
-    key = key_for(dataset.to_json(), asdict(project.evaluate), file_states([p for _, p in pairs]))
+    key = key_for(_portable(project, dataset), asdict(project.evaluate), file_states([p for _, p in pairs]))
     if ledger.is_fresh("evaluate", key):
         return Evaluation.from_json(read_json(run.scores))
     evaluation = evaluate_scenes(pairs, dataset, options=project.evaluate)

@@ -11,8 +11,8 @@ from terraseg.errors import BadOption
 class TrainOptions:
     """What the user wants otherwise than planned; everything left out is chosen by the rules.
 
-    network         simple-unet, unet, unet-resnet, dynamic-unet or residual-unet
-    encoder         a timm encoder, for unet-resnet and dynamic-unet
+    network         unet-light, simple-unet, unet, unet-resnet, dynamic-unet or residual-unet
+    encoder         a timm encoder, for unet-light, unet-resnet and dynamic-unet
     pretrained_path encoder weights in timm's key names (.safetensors), or the folder of an earlier model
     crop            side of a training patch in pixels
     batch           patches per optimizer step

@@ -7,11 +7,13 @@ from terraseg.core.fingerprint import Fingerprint
 from terraseg.core.plan import Hardware, Plan
 from terraseg.plan.options import TrainOptions, seconds
 
-ENCODED = frozenset({"unet-resnet", "dynamic-unet"})
+ENCODED = frozenset({"unet-light", "unet-resnet", "dynamic-unet"})
 SETTLED = "set in the project file or on the command line"
 REFLECTANCE = frozenset({"float32", "float64", "uint16", "int16", "uint32", "int32"})
 DEFAULT_BUDGET_S = 600.0
 VALIDATIONS = 12
+SHOWN_M = 30.0
+"""Ground that a patch should show, in metres: a house with its street and its neighbours."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ def make_plan(facts: Fingerprint, machine: Hardware, options: TrainOptions) -> P
     """The plan for a data set on a machine; what `options` sets is taken as it is."""
     on_gpu = machine.device != "cpu"
     network = _network(options)
-    crop = _crop(facts, options)
+    crop = _crop(facts, options, on_gpu=on_gpu)
     precision = _precision(machine, options)
     batch = _batch(crop.value, on_gpu=on_gpu, options=options)
     steps, budget = _length(options)
@@ -56,7 +58,9 @@ def make_plan(facts: Fingerprint, machine: Hardware, options: TrainOptions) -> P
 def _network(options: TrainOptions) -> Choice:
     if options.network:
         return Choice(options.network, SETTLED)
-    return Choice("unet-resnet", "a residual encoder learns more a second than a plain U-Net of equal cost")
+    return Choice(
+        "unet-light", "a residual encoder under a light decoder: of the U-Nets it learns most in a given time"
+    )
 
 
 def _network_options(network: str, machine: Hardware, options: TrainOptions) -> Choice:
@@ -75,14 +79,24 @@ def _network_options(network: str, machine: Hardware, options: TrainOptions) -> 
     return Choice(chosen, reason)
 
 
-def _crop(facts: Fingerprint, options: TrainOptions) -> Choice:
+def _crop(facts: Fingerprint, options: TrainOptions, *, on_gpu: bool) -> Choice:
     if options.crop is not None:
         return Choice(options.crop, SETTLED)
+    wanted, reason = _wanted_crop(facts.gsd_m, on_gpu=on_gpu)
     smallest = min(min(scene.height, scene.width) for scene in facts.scenes)
-    if smallest >= 512:
-        return Choice(256, "256 px show an object with its surroundings and leave many patches a step")
-    crop = max(32, min(256, smallest // 64 * 64 or smallest // 32 * 32))
-    return Choice(crop, f"the smallest scene side is {smallest} px, so that the training part still holds a patch")
+    if smallest >= 2 * wanted:
+        return Choice(wanted, reason)
+    crop = max(32, min(wanted, smallest // 64 * 32))
+    return Choice(crop, f"half of the smallest scene side, {smallest} px, so that a patch can lie in many places")
+
+
+def _wanted_crop(gsd_m: float | None, *, on_gpu: bool) -> tuple[int, str]:
+    """The crop that shows `SHOWN_M` of ground, between 128 and 256 px, or 512 px on a GPU."""
+    most = 512 if on_gpu else 256
+    if gsd_m is None:
+        return 128, "the ground a pixel covers is not known; 128 px leave many patches a step"
+    wanted = next((crop for crop in (128, 192, 256, 384) if crop * gsd_m >= SHOWN_M and crop <= most), most)
+    return wanted, f"{wanted} px show {wanted * gsd_m:.0f} m of ground: objects with their surroundings"
 
 
 def _precision(machine: Hardware, options: TrainOptions) -> Choice:
@@ -96,7 +110,7 @@ def _precision(machine: Hardware, options: TrainOptions) -> Choice:
 def _batch(crop: int, *, on_gpu: bool, options: TrainOptions) -> Choice:
     if options.batch is not None:
         return Choice(options.batch, SETTLED)
-    pixels = (16 if on_gpu else 8) * 256 * 256
+    pixels = (16 if on_gpu else 4) * 256 * 256
     batch = max(4, min(64, pixels // (crop * crop)))
     return Choice(
         batch, f"about {pixels / 1e6:.1f} megapixels a step: enough for steady gradients, few enough for many steps"

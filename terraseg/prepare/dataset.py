@@ -18,9 +18,11 @@ from terraseg.store.raster import RasterFacts, read_facts
 def read_dataset(options: DataOptions, root: Path) -> Dataset:
     """The data set that a [data] table describes, with every header read and no split yet (see `split_dataset`).
 
-    `root` is the folder of the project file. Raises `EmptyDataset` when a pattern names no file, `BandMismatch` for scenes of
-    different bands or pixel types, `CrsMissing` for polygon labels over imagery without a CRS.
+    `root` is the folder of the project file; the scenes' paths are absolute, so that the data set can be used from
+    anywhere. Raises `EmptyDataset` when a pattern names no file, `BandMismatch` for scenes of different bands or pixel
+    types, `CrsMissing` for polygon labels over imagery without a CRS.
     """
+    root = root.resolve()
     legend, rule = legend_and_rule(options)
     labels = expand(options.labels, root)
     images = expand(options.images, root, without=labels, bands=options.bands)

@@ -14,7 +14,7 @@ HEADER = """\
 REST = """
 [train]
 # time_budget = "8m"           # train for that long on this machine; or steps = 2000
-# network = "unet-resnet"      # simple-unet, unet, unet-resnet, dynamic-unet, residual-unet
+# network = "unet-light"       # simple-unet, unet, unet-resnet, dynamic-unet, residual-unet
 # encoder = "resnet18"
 # pretrained_path = ""         # encoder weights (.safetensors) or an earlier model's folder
 # seed = 0
