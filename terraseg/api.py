@@ -14,7 +14,7 @@ from terraseg.core.fingerprint import Fingerprint
 from terraseg.core.watch import SILENT, Watch
 from terraseg.errors import EmptyDataset, TrainingFailed
 from terraseg.measure.options import MeasureOptions
-from terraseg.pipeline import steps
+from terraseg.pipeline import steps as pipeline_steps
 from terraseg.pipeline.map import map_project
 from terraseg.pipeline.products import polygons_file, predict_files, statistics_files
 from terraseg.pipeline.project import Project, project_from, read_project
@@ -70,7 +70,7 @@ def prepare_data(
     else:
         raise EmptyDataset("there is nothing to prepare: pass a project file, or images= and labels=")
     with opened.run.locked():
-        dataset, facts = steps.prepare(opened, watch)
+        dataset, facts = pipeline_steps.prepare(opened, watch)
     return Data(opened, dataset, facts)
 
 
@@ -110,7 +110,7 @@ class UNet:
     def plan(self, **settings: Any) -> "Plan":
         """The training plan with its reasons; `settings` are those of the [train] table."""
         project = replace(self._project, train=replace(self._project.train, **settings))
-        return steps.plan(project, self.data.fingerprint, self.watch)
+        return pipeline_steps.plan(project, self.data.fingerprint, self.watch)
 
     def lr_find(self) -> "LrCurve":
         """A learning-rate range test; its suggestion is what `fit` takes when no rate is given (Smith, 2017)."""
@@ -123,25 +123,25 @@ class UNet:
         return curve
 
     def fit(
-        self, epochs: int | None = None, lr: float | None = None, *, steps_: int | None = None, time_budget: str = ""
+        self, epochs: int | None = None, lr: float | None = None, *, steps: int | None = None, time_budget: str = ""
     ) -> "UNet":
         """Trains by the one-cycle policy for a number of epochs, steps, or a time such as "8m"; gives itself back.
 
-        An epoch is as many patches as cover the training pixels once.
+        An epoch is as many patches as cover the training pixels once. With none of them the project's own length counts.
         """
         from terraseg.train.loop import train_model
 
-        settings: dict[str, Any] = {"time_budget": time_budget, "steps": steps_}
-        if lr is not None:
-            settings["learning_rate"] = lr
+        settings: dict[str, Any] = {} if lr is None else {"learning_rate": lr}
         if epochs is not None:
             first = self.plan(steps=1, time_budget="")
             patch = first.crop * first.crop * first.batch
-            settings["steps"] = max(1, math.ceil(self.data.fingerprint.train_pixels / patch)) * epochs
+            steps = max(1, math.ceil(self.data.fingerprint.train_pixels / patch)) * epochs
+        if steps is not None or time_budget:
+            settings |= {"steps": steps, "time_budget": time_budget}
         plan = self.plan(**settings)
         run = self.data.project.run
         with run.locked():
-            steps.forget_training(self.data.project)
+            pipeline_steps.forget_training(self.data.project)
             self._trained = train_model(
                 self.data.dataset,
                 self.data.fingerprint,
@@ -160,7 +160,7 @@ class UNet:
 
     def save(self, folder: str | Path) -> Path:
         """Writes the model's bundle: model.onnx, weights.safetensors and model.json."""
-        steps.write_model(self.trained, Path(folder))
+        pipeline_steps.write_model(self.trained, Path(folder))
         return Path(folder)
 
     def show_results(self, rows: int = 4) -> "Figure":

@@ -298,7 +298,8 @@ def report(project: Project, dataset: Dataset, scenes: Sequence[Scene], watch: W
     inputs += [path for m in mapped for path in (m.map_path, m.map_path.with_suffix(".json"))]
     key = key_for(asdict(project.report), file_states(inputs))
     if not ledger.is_fresh("report", key):
-        build_report(run, dataset, mapped, options=project.report)
+        options = replace(project.report, title=project.report.title or project.root.resolve().name)
+        build_report(run, dataset, mapped, options=options)
         ledger.finish("report", key, [run.report])
         watch.say(f"wrote {run.report}")
     return run.report

@@ -24,6 +24,7 @@ SIZES = ((1, 37, 51), (2, 256, 256), (1, 64, 96), (3, 1, 1), (1, 130, 7))
 NETWORKS: dict[str, dict[str, Any]] = {
     "simple-unet": {},
     "unet": {"width": 8},
+    "unet-light": {"encoder": "mobilenetv2_050"},
     "unet-resnet": {"encoder": "resnet18"},
     "dynamic-unet": {"encoder": "mobilenetv2_050"},
     "residual-unet": {"width": 4},

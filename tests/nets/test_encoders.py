@@ -126,7 +126,7 @@ def test_hub_weights_come_from_its_cache(classifier: tuple[nn.Module, Path], mon
     assert torch.equal(features(encoder.module, images), expected)
 
 
-@pytest.mark.parametrize("name", ["unet-resnet", "dynamic-unet"])
+@pytest.mark.parametrize("name", ["unet-light", "unet-resnet", "dynamic-unet"])
 def test_networks_take_encoder_weights(classifier: tuple[nn.Module, Path], name: str) -> None:
     model, path = classifier
     options = {"encoder": "resnet18", "pretrained_path": str(path)}

@@ -14,11 +14,12 @@ from terraseg.nets.build import NETWORKS, architecture_options, build_network, n
 LIGHT: dict[str, dict[str, Any]] = {
     "simple-unet": {},
     "unet": {"width": 8},
+    "unet-light": {"encoder": "mobilenetv2_050"},
     "unet-resnet": {"encoder": "resnet18"},
     "dynamic-unet": {"encoder": "mobilenetv2_100"},
     "residual-unet": {"width": 4},
 }
-STRIDES = {"simple-unet": 8, "unet": 8, "unet-resnet": 64, "dynamic-unet": 32, "residual-unet": 16}
+STRIDES = {"simple-unet": 8, "unet": 8, "unet-light": 32, "unet-resnet": 64, "dynamic-unet": 32, "residual-unet": 16}
 
 
 def conv(inputs: int, outputs: int, kernel: int, *, bias: bool = True) -> int:
@@ -265,3 +266,21 @@ def test_no_bands_or_no_classes_are_refused() -> None:
 def test_architecture_options_leave_out_initial_weights() -> None:
     options = {"encoder": "resnet18", "pretrained": True, "pretrained_path": "a.safetensors"}
     assert architecture_options(options) == {"encoder": "resnet18"}
+
+
+def test_unet_light_has_its_decoder() -> None:
+    """Each block convolves [upsampled, skip] to its width and once more, both with batch normalisation and no bias."""
+    built = build_network("unet-light", bands=4, classes=3, options={"encoder": "resnet18"})
+    skips, widths = (256, 128, 64, 64, 0), (128, 64, 48, 32, 16)
+    inputs = (512, *widths[:-1])
+    blocks = sum(
+        conv(i + s, w, 3, bias=False) + conv(w, w, 3, bias=False) + 2 * 2 * w
+        for i, s, w in zip(inputs, skips, widths, strict=True)
+    )
+    count = resnet_parameters(4, (2, 2, 2, 2), bottleneck=False) + blocks + conv(16, 3, 3)
+    assert parameter_count(built) == count
+
+
+def test_unet_light_takes_an_encoder_that_starts_at_a_quarter() -> None:
+    built = build_network("unet-light", bands=3, classes=2, options={"encoder": "convnext_atto"}).eval()
+    assert built(torch.rand(1, 3, 70, 41)).shape == (1, 2, 70, 41)
