@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terraseg.core.classes import VOID
-from terraseg.core.dataset import Dataset, Scene
+from terraseg.core.dataset import OUTSIDE, Dataset, Scene
 from terraseg.core.fingerprint import BandFacts, Fingerprint, SceneFacts
 from terraseg.core.window import Window, cut
 from terraseg.errors import EmptyDataset, NoOverlap
@@ -57,7 +57,14 @@ def _count_scene(scene: Scene, dataset: Dataset) -> NDArray[np.int64]:
 
 def _labels_meet_scenes(dataset: Dataset, labelled: Sequence[Scene], counts: BlockCounts) -> None:
     """Polygon labels must touch their scenes; a scene that is all background by mistake is the commonest silent error."""
-    outside = dataset.rule.index_of().get("", VOID) if dataset.rule.kind == "polygons" else VOID
+    if dataset.rule.kind != "polygons":
+        if not any(c.sum() for c in counts.values()):
+            raise EmptyDataset(
+                f"no pixel of the {len(labelled)} labelled scene(s) has a class (see {labelled[0].labels}): all values are under "
+                "ignore in [data], or the labels do not lie on their imagery; check both in a GIS"
+            )
+        return
+    outside = dataset.rule.index_of().get(OUTSIDE, VOID)
     drawn = {name: c.sum() - (c[..., outside].sum() if outside != VOID else 0) for name, c in counts.items()}
     for path in sorted({scene.labels for scene in labelled if scene.labels is not None}):
         names = [scene.name for scene in labelled if scene.labels == path]

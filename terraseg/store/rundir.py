@@ -154,14 +154,23 @@ class RunFolder:
         The lock goes with the process, so a killed run leaves none behind.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("a+") as file:
+        lock = self.root / ".lock"
+        with lock.open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 file.seek(0)
                 holder = file.read().strip() or "another process"
-                raise StaleRun(f"{self.root} is in use by {holder}: wait for it, or pass another --run name") from error
+                raise StaleRun(
+                    f"{self.root} is in use by {holder}: wait for it, or give this run another folder with --set map.run=NAME"
+                ) from error
             file.truncate(0)
             file.write(f"process {os.getpid()}")
             file.flush()
-            yield
+            try:
+                yield
+            finally:
+                if [path.name for path in self.root.iterdir()] == [lock.name]:
+                    # Nothing came of it: the folder goes as well.
+                    lock.unlink()
+                    self.root.rmdir()

@@ -91,7 +91,7 @@ def read_last(folder: Path, key: str) -> tuple[TrainingState, Tensors, dict[str,
     if state.key != key:
         raise StaleRun(
             f"{path} belongs to a training with another plan or other data (it stands at step {state.step}): pass "
-            "--fresh to start over, --run with another name to keep both, or the settings of before to go on"
+            "--fresh to start over, --set map.run=NAME to keep both, or the settings of before to go on"
         )
     return state, content["network"], content["optimizer"]
 
