@@ -23,7 +23,8 @@ def console() -> Console:
 def print_check(found: "CheckResult") -> None:
     """The scenes, the decisions and the problems that `check` found."""
     screen = console()
-    table = Table(title=f"{len(found.rows)} scenes ({found.layout})", title_justify="left", box=None, pad_edge=False)
+    screen.print(f"{len(found.rows)} scenes ({found.layout})", style="bold")
+    table = Table(box=None, pad_edge=False)
     for column in ("image", "pixels", "bands", "type", "CRS", "m/px", "nodata", "labels"):
         table.add_column(column, overflow="fold")
     for row in found.rows[:SHOWN_ROWS]:
@@ -74,7 +75,8 @@ def print_project(config: Path) -> int:
     dataset, how = split_dataset(dataset, counts, project.data.validation)
     total = sum(c.sum(axis=(0, 1)) for c in counts.values())
     screen = console()
-    table = Table(title="classes among the labelled pixels", title_justify="left", box=None, pad_edge=False)
+    screen.print("classes among the labelled pixels", style="bold")
+    table = Table(box=None, pad_edge=False)
     for column in ("id", "class", "share", "pixels"):
         table.add_column(column, justify="right" if column != "class" else "left")
     for land_class, pixels in zip(dataset.legend.classes, total, strict=True):
@@ -95,7 +97,7 @@ def print_project(config: Path) -> int:
 def print_scores(scores: "Scores") -> None:
     """Accuracy, mean IoU and the table per class."""
     screen = console()
-    table = Table(title="scores", title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for column in ("class", "IoU", "F1", "precision", "recall", "pixels"):
         table.add_column(column, justify="left" if column == "class" else "right")
     for c in scores.classes:

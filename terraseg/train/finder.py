@@ -92,7 +92,7 @@ def swept_losses(
         if not math.isfinite(value):
             break
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         module.configure_gradient_clipping(optimizer)
         optimizer.step()
         losses.append(average.add(value))

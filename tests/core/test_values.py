@@ -21,7 +21,7 @@ def through_json(value: object) -> object:
 
 
 def test_a_model_description_survives_json() -> None:
-    assert ModelSpec.from_json(through_json(SPEC.to_json())) == SPEC  # type: ignore[arg-type]
+    assert ModelSpec.from_json(through_json(SPEC.to_json())) == SPEC  # type: ignore[arg-type]  # JSON is Any
 
 
 def test_a_description_of_another_format_is_refused() -> None:
@@ -42,13 +42,13 @@ def test_a_data_set_survives_json() -> None:
         "a", Imagery(("a.tif",), ("red",), 0.0), "a.gpkg", "site", grid, (Window(0, 0, 8, 8),), (Window(8, 0, 8, 8),)
     )
     dataset = Dataset((scene,), LEGEND, LabelRule("polygons", (("",), ("*",)), ("x",), "kind"), ("red",), "uint8")
-    assert Dataset.from_json(through_json(dataset.to_json())) == dataset  # type: ignore[arg-type]
+    assert Dataset.from_json(through_json(dataset.to_json())) == dataset  # type: ignore[arg-type]  # JSON is Any
 
 
 def test_a_fingerprint_survives_json() -> None:
     band, scene = BandFacts("red", 1, 2, 0, 1, 3), SceneFacts("a", 8, 8, None, 1.0, 0.5, (3, 1))
     facts = Fingerprint("uint8", (band,), (scene,), ("x", "y"), (3, 1), 64, 0, None)
-    assert Fingerprint.from_json(through_json(facts.to_json())) == facts  # type: ignore[arg-type]
+    assert Fingerprint.from_json(through_json(facts.to_json())) == facts  # type: ignore[arg-type]  # JSON is Any
     assert facts.class_shares == (0.75, 0.25)
 
 

@@ -97,7 +97,7 @@ def test_absent_classes_cost_a_perfect_answer_nothing(name: str) -> None:
 def test_gradients_stay_finite_at_certainty(name: str, gamma: float) -> None:
     labels = torch.tensor([[[0, 1]], [[1, 0]]])
     logits = torch.tensor([[[[200.0, -200.0]], [[-200.0, 200.0]]]] * 2, requires_grad=True)
-    build_loss(name, LossOptions(gamma=gamma))(logits, labels).backward()  # type: ignore[no-untyped-call]
+    build_loss(name, LossOptions(gamma=gamma))(logits, labels).backward()  # type: ignore[no-untyped-call]  # untyped
     assert logits.grad is not None
     assert bool(torch.isfinite(logits.grad).all())
 

@@ -179,4 +179,4 @@ def test_small_and_long_scenes_are_made_too(size: int | tuple[int, int]) -> None
 )
 def test_what_cannot_be_drawn_is_refused_by_name(arguments: dict[str, float], named: str) -> None:
     with pytest.raises(BadOption, match=named):
-        make_town(**{"seed": 1, "size": 64, **arguments})  # type: ignore[arg-type]
+        make_town(**{"seed": 1, "size": 64, **arguments})  # type: ignore[arg-type]  # wrong on purpose
