@@ -20,7 +20,7 @@ REST = """
 # seed = 0
 
 [predict]
-# confidence = true
+confidence = true             # a second raster with the certainty of each pixel, and its mean in every polygon
 
 [vectorize]
 # min_area_m2 = 4.0

@@ -115,6 +115,9 @@ def _lede(content: ReportContent) -> Html:
     if content.scenes:
         total = _area_m2(content)
         where = plural(len(content.scenes), "scene")
+        if content.scenes_left_out:
+            every = len(content.scenes) + content.scenes_left_out
+            where = f"The {where} shown here (of {every})"
         what = f"{where} covering {area(total)} of ground" if total is not None else where
         present = sorted((pair for pair in _shares(content) if pair[1] > 0), key=lambda pair: -pair[1])
         named = listed([f"{entry.label} ({percent(share)})" for entry, share in present[:3]])
