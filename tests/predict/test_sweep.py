@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from terraseg.core.classes import VOID
 from terraseg.core.dataset import Imagery
 from terraseg.errors import BadOption, BandMismatch, BrokenBundle
+from terraseg.predict import budget
 from terraseg.predict.options import PredictOptions
 from terraseg.predict.sweep import peak_memory_mb, predict_raster
 from terraseg.store.classmap import read_class_map
@@ -64,7 +65,7 @@ def test_panels_and_batches_do_not_change_a_byte(
     source.valid[20:90, 100:180] = False
     results = {}
     for columns, batch in [(99, 1), (1, 1), (2, 4), (3, 7), (5, 1)]:
-        monkeypatch.setattr("terraseg.predict.budget.panel_columns", lambda *_, n=columns: n)
+        monkeypatch.setattr(budget, "panel_columns", lambda *_, n=columns: n)
         out = tmp_path / f"{columns}-{batch}" / "map.tif"
         options = PredictOptions(confidence=True, probabilities=True, batch=batch, threads=1)
         scorer = make_scorer(make_spec(32, 12), bias=0.8)
