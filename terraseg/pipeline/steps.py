@@ -38,7 +38,7 @@ def prepare(project: Project, watch: Watch) -> tuple[Dataset, Fingerprint]:
     key = key_for(asdict(project.data), file_states(f for f in files if f))
     if ledger.is_fresh("prepare", key):
         watch.say("imagery and labels are unchanged")
-        return Dataset.from_json(read_json(run.dataset)), Fingerprint.from_json(read_json(run.fingerprint))
+        return _split_as_before(project, dataset), Fingerprint.from_json(read_json(run.fingerprint))
     counts = count_classes(dataset, lambda done, total: watch.progress(done, total, "scenes"))
     dataset, how = split_dataset(dataset, counts, project.data.validation)
     watch.say(how)
@@ -48,6 +48,16 @@ def prepare(project: Project, watch: Watch) -> tuple[Dataset, Fingerprint]:
     write_json(run.fingerprint, facts.to_json())
     ledger.finish("prepare", key, [run.dataset, run.fingerprint])
     return dataset, facts
+
+
+def _split_as_before(project: Project, dataset: Dataset) -> Dataset:
+    """The data set as found now, with the split that the run folder keeps; the paths follow a project that has moved."""
+    kept = {scene.name: scene for scene in Dataset.from_json(read_json(project.run.dataset)).scenes}
+    scenes = [replace(s, train=kept[s.name].train, validation=kept[s.name].validation) for s in dataset.scenes]
+    found = replace(dataset, scenes=tuple(scenes))
+    if found.to_json() != read_json(project.run.dataset):
+        write_json(project.run.dataset, found.to_json())
+    return found
 
 
 def plan(project: Project, facts: Fingerprint, watch: Watch) -> Plan:

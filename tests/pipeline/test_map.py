@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,16 @@ def test_a_second_run_redoes_nothing(project: Project, result: MapResult) -> Non
     before = {p: p.stat().st_mtime_ns for p in files}
     assert map_project(project, engine="onnx") == result
     assert {p: p.stat().st_mtime_ns for p in files} == before
+
+
+def test_a_project_that_moves_as_a_whole_stays_up_to_date(project: Project, result: MapResult, tmp_path: Path) -> None:
+    shutil.copytree(project.root, tmp_path / "moved")
+    moved = read_project(tmp_path / "moved/terraseg.toml")
+    files = [*(moved.run.root / "model").iterdir(), *(moved.run.root / "maps").iterdir()]
+    before = {p: p.stat().st_mtime_ns for p in files}
+    map_project(moved, engine="onnx")
+    assert {p: p.stat().st_mtime_ns for p in files} == before
+    assert str(project.root) not in moved.run.dataset.read_text()
 
 
 def test_a_changed_setting_redoes_its_step_and_what_follows(project: Project, result: MapResult) -> None:
