@@ -16,7 +16,19 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["Data", "UNet", "map_project", "measure", "predict", "prepare_data", "vectorize"]
+__all__ = [
+    "Data",
+    "Picture",
+    "Table",
+    "UNet",
+    "available_backbones",
+    "map_project",
+    "measure",
+    "networks",
+    "predict",
+    "prepare_data",
+    "vectorize",
+]
 
 
 class _Face(ModuleType):

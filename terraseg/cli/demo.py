@@ -18,7 +18,7 @@ def run(
 
     from terraseg.cli.display import clock, print_files, watching
     from terraseg.cli.settings import open_project
-    from terraseg.cli.tables import print_scores
+    from terraseg.cli.tables import print_evaluation
     from terraseg.pipeline.demo import write_demo
     from terraseg.pipeline.map import map_project
 
@@ -27,6 +27,6 @@ def run(
     with watching() as watch:
         result = map_project(project, watch=watch, fresh=fresh)
     if result.evaluation is not None:
-        print_scores(result.evaluation.total)
+        print_evaluation(result.evaluation)
     print(f"done in {clock(time.monotonic() - began)}; open the report in a browser and the GeoPackage in QGIS:")
     print_files([str(file) for file in (*result.maps, *result.polygons, *result.statistics, result.report)])

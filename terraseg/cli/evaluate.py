@@ -11,17 +11,18 @@ def run(config: Config = DEFAULT_CONFIG, overrides: Overrides = None, engine: En
     """
     from terraseg.cli.display import print_files, watching
     from terraseg.cli.settings import open_project
-    from terraseg.cli.tables import print_scores
+    from terraseg.cli.tables import print_evaluation
     from terraseg.errors import EmptyDataset
-    from terraseg.pipeline import steps
+    from terraseg.pipeline import baseline, steps
 
     project = open_project(config, overrides)
     with project.run.locked(), watching() as watch:
         dataset, _ = steps.prepare(project, watch)
         scenes = steps.scenes_to_map(project, dataset)
         steps.predict(project, scenes, watch, engine=engine)
-        evaluation = steps.evaluate(project, dataset, scenes, watch)
+        compared = baseline.score_forest(project, dataset, scenes, watch)
+        evaluation = steps.evaluate(project, dataset, scenes, watch, baseline=compared)
     if evaluation is None:
         raise EmptyDataset("none of the mapped scenes has labels: name labelled test scenes under [data]")
-    print_scores(evaluation.total)
+    print_evaluation(evaluation)
     print_files([str(project.run.scores)])

@@ -16,4 +16,14 @@ TimeBudget = Annotated[
     str | None,
     typer.Option("--time-budget", metavar="DURATION", help="Trains for that long on this machine: 90s, 8m, 1h."),
 ]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Trains for so many rounds over the training pixels.")]
+Steps = Annotated[int | None, typer.Option("--steps", help="Trains for so many optimizer steps.")]
+Quality = Annotated[
+    str | None,
+    typer.Option("--quality", help="fast, balanced or best: how long and how large, where nothing else says."),
+]
+Folds = Annotated[
+    int | None,
+    typer.Option("--folds", help="Cross-validates over so many parts of the ground instead: a model for each."),
+]
 DEFAULT_CONFIG = Path("terraseg.toml")

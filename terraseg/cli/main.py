@@ -14,8 +14,10 @@ from terraseg.errors import TerrasegError
 COMMANDS = {
     "check": "look through imagery and labels, and write a first terraseg.toml",
     "plan": "show how training would be done on this machine, and why",
+    "models": "list the networks with their sizes and costs",
     "lr-find": "find a learning rate by a range test",
     "train": "train a model by the plan",
+    "ensemble": "average several models in one",
     "evaluate": "score the maps of a project against its labels",
     "predict": "turn rasters into class maps",
     "vectorize": "turn a class map into polygons",

@@ -1,25 +1,28 @@
 """terraseg map"""
 
-from terraseg.cli.flags import DEFAULT_CONFIG, Config, Engine, Fresh, Overrides, TimeBudget
+from terraseg.cli.flags import DEFAULT_CONFIG, Config, Engine, Epochs, Fresh, Overrides, Quality, Steps, TimeBudget
 
 
 def run(
     config: Config = DEFAULT_CONFIG,
     overrides: Overrides = None,
+    quality: Quality = None,
     time_budget: TimeBudget = None,
+    epochs: Epochs = None,
+    steps: Steps = None,
     engine: Engine = "auto",
     fresh: Fresh = False,
 ) -> None:
     """Imagery and labels to model, class maps, polygons, statistics, scores and report; redoes only what is stale."""
     from terraseg.cli.display import print_files, watching
     from terraseg.cli.settings import open_project
-    from terraseg.cli.tables import print_scores
+    from terraseg.cli.tables import print_evaluation
     from terraseg.pipeline.map import map_project
 
-    project = open_project(config, overrides, time_budget=time_budget)
+    project = open_project(config, overrides, quality=quality, time_budget=time_budget, epochs=epochs, steps=steps)
     with watching() as watch:
         result = map_project(project, watch=watch, fresh=fresh, engine=engine)
     if result.evaluation is not None:
-        print_scores(result.evaluation.total)
+        print_evaluation(result.evaluation)
     files = [result.model, *result.maps, *result.polygons, *result.statistics, result.report]
     print_files([str(file) for file in files])

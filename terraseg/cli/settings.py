@@ -7,9 +7,9 @@ if TYPE_CHECKING:
     from terraseg.pipeline.project import Project
 
 
-def open_project(config: Path, overrides: list[str] | None, *, time_budget: str | None = None) -> "Project":
-    """The project of a file with `--set` and `--time-budget` applied."""
+def open_project(config: Path, overrides: list[str] | None, **train: str | int | None) -> "Project":
+    """The project of a file with `--set` applied, and the flags in `train` over the [train] table."""
     from terraseg.pipeline.project import read_project
 
-    extra = [f'train.time_budget="{time_budget}"'] if time_budget else []
+    extra = [f"train.{name}={value}" for name, value in train.items() if value is not None]
     return read_project(config, [*(overrides or []), *extra])

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from terraseg.evaluate.evaluate import Evaluation
     from terraseg.evaluate.scores import Scores
     from terraseg.prepare.check import CheckResult
 
@@ -65,15 +66,16 @@ def _short_crs(crs: str | None) -> str:
 def print_project(config: Path) -> int:
     """Checks a project file against its data and shows the classes and the split; the exit code."""
     from terraseg.pipeline.project import read_project
+    from terraseg.pipeline.splitting import patch_side
     from terraseg.prepare.dataset import read_dataset
-    from terraseg.prepare.fingerprint import count_classes
     from terraseg.prepare.split import split_dataset
+    from terraseg.prepare.survey import survey_dataset
 
     project = read_project(config)
     dataset = read_dataset(project.data, project.root)
-    counts = count_classes(dataset)
-    dataset, how = split_dataset(dataset, counts, project.data.validation)
-    total = sum(c.sum(axis=(0, 1)) for c in counts.values())
+    survey = survey_dataset(dataset)
+    dataset, report = split_dataset(dataset, survey, project.data.validation, patch=patch_side(project))
+    total = sum(c.sum(axis=(0, 1)) for c in survey.counts.values())
     screen = console()
     screen.print("classes among the labelled pixels", style="bold")
     table = Table(box=None, pad_edge=False)
@@ -84,7 +86,9 @@ def print_project(config: Path) -> int:
         table.add_row(str(land_class.id), land_class.name, share, f"{int(pixels):,}")
     screen.print(table)
     roles = Counter("test" if s.is_test else "labelled" if s.labels else "unlabelled" for s in dataset.scenes)
-    screen.print(", ".join(f"{count} {role}" for role, count in roles.items()) + f" scenes; {how}", markup=False)
+    screen.print(", ".join(f"{count} {role}" for role, count in roles.items()) + f" scenes; {report.how}", markup=False)
+    for warning in report.warnings:
+        screen.print(f"warning: {warning}", markup=False)
     empty = [c.name for c, n in zip(dataset.legend.classes, total, strict=True) if n == 0]
     if empty:
         screen.print(
@@ -92,6 +96,19 @@ def print_project(config: Path) -> int:
         )
         return 2
     return 0
+
+
+def print_evaluation(evaluation: "Evaluation") -> None:
+    """The scores over all scenes, and where a forest was scored on them the lead over it."""
+    total, forest = evaluation.total, evaluation.baseline
+    print_scores(total)
+    if forest is None or forest.total.mean_iou is None or total.mean_iou is None:
+        return
+    lead = 100 * (total.mean_iou - forest.total.mean_iou)
+    console().print(
+        f"the forest beside it: overall accuracy {_percent(forest.total.accuracy)}, mean IoU "
+        f"{_percent(forest.total.mean_iou)}; the network is {abs(lead):.1f} points {'ahead' if lead >= 0 else 'behind'}"
+    )
 
 
 def print_scores(scores: "Scores") -> None:

@@ -1,21 +1,44 @@
 """terraseg train"""
 
-from terraseg.cli.flags import DEFAULT_CONFIG, Config, Fresh, Overrides, TimeBudget
+from typing import Annotated
+
+import typer
+
+from terraseg.cli.flags import DEFAULT_CONFIG, Config, Epochs, Folds, Fresh, Overrides, Quality, Steps, TimeBudget
 
 
 def run(
-    config: Config = DEFAULT_CONFIG, overrides: Overrides = None, time_budget: TimeBudget = None, fresh: Fresh = False
+    config: Config = DEFAULT_CONFIG,
+    overrides: Overrides = None,
+    quality: Quality = None,
+    time_budget: TimeBudget = None,
+    epochs: Epochs = None,
+    steps: Steps = None,
+    folds: Folds = None,
+    model: Annotated[
+        str, typer.Option("--model", help="network, or forest: decision trees, in about a minute.")
+    ] = "network",
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Trains both, and averages them in a third model.")
+    ] = False,
+    fresh: Fresh = False,
 ) -> None:
-    """Trains a model by the plan and writes its bundle; an interrupted training goes on where it was."""
+    """Trains a model by the plan and writes its bundle; an interrupted training goes on where it was.
+
+    With --folds it trains that many networks, each judged on ground that the others learn from, and writes their scores;
+    a time budget is shared evenly by them.
+    """
     from terraseg.cli.display import print_files, watching
     from terraseg.cli.settings import open_project
-    from terraseg.pipeline import steps
+    from terraseg.pipeline import steps as pipeline
+    from terraseg.pipeline.baseline import Training, train_models
+    from terraseg.pipeline.folds import train_folds
 
-    project = open_project(config, overrides, time_budget=time_budget)
+    wanted = Training(model, ensemble=ensemble, folds=folds)
+
+    project = open_project(config, overrides, quality=quality, time_budget=time_budget, epochs=epochs, steps=steps)
     with project.run.locked(), watching() as watch:
         if fresh:
-            steps.forget_run(project)
-        dataset, facts = steps.prepare(project, watch)
-        made = steps.plan(project, facts, watch)
-        model = steps.train(project, dataset, facts, made, watch)
-    print_files([str(model), str(project.run.progress)])
+            pipeline.forget_run(project)
+        files = [train_folds(project, folds, watch)] if folds is not None else train_models(project, wanted, watch)
+    print_files([str(file) for file in files])

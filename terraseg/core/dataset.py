@@ -1,7 +1,7 @@
 """Labelled scenes and how their labels are read: what `check` finds and every later stage works on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from terraseg.core.classes import Legend
@@ -96,6 +96,16 @@ class Scene:
         if role == "test":
             return (self.grid.window,) if self.is_test else ()
         return self.train if role == "train" else self.validation
+
+    def reduced(self, factor: int) -> "Scene":
+        """The scene in pixels of `factor` times the size, with the windows that are left of its own."""
+        if factor == 1:
+            return self
+        train, validation = (
+            tuple(small for w in windows if not (small := w.reduced(factor)).is_empty)
+            for windows in (self.train, self.validation)
+        )
+        return replace(self, grid=self.grid.reduced(factor), train=train, validation=validation)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from terraseg.core.split import Overlap
+
 
 @dataclass(frozen=True)
 class BandFacts:
@@ -30,8 +32,31 @@ class SceneFacts:
 
 
 @dataclass(frozen=True)
+class ObjectFacts:
+    """Sizes of the objects of one class, connected pieces of it in sampled windows of the training labels.
+
+    `count` is their number. Areas are in square metres and widths in metres where all scenes have a CRS, else in pixels.
+    A tenth, half and nine tenths of the class's ground lie in objects up to the three sizes, so that specks have little
+    say; 0 where there is no object. `cut_share` is the part of the ground that lies in objects cut by a window's border:
+    while it is less than half these have no say in the areas, else the areas are lower bounds.
+    """
+
+    name: str
+    count: int
+    area: tuple[float, float, float]
+    width: tuple[float, float, float]
+    cut_share: float
+
+
+@dataclass(frozen=True)
 class Fingerprint:
-    """The facts of a data set: bands, pixel type, scenes, and how many training pixels each class has."""
+    """The facts of a data set: bands, pixel type, scenes, and how many training pixels each class has.
+
+    `gsd_m` is the median ground sample distance of the scenes that have a CRS, `gsd_range_m` the smallest and the largest.
+    `class_scenes` counts the scenes in which each class occurs. `valid_pixels` and `nodata_share` are over the labelled
+    scenes. `autocorrelation_px` is the distance at which two pixels have little more in common than any two (median over
+    the scenes; 0 when it was not measured), `autocorrelation_m` the same on the ground. Objects are in `object_unit`.
+    """
 
     dtype: str
     bands: tuple[BandFacts, ...]
@@ -41,6 +66,16 @@ class Fingerprint:
     train_pixels: int
     validation_pixels: int
     gsd_m: float | None
+    gsd_range_m: tuple[float, float] | None = None
+    validation_class_pixels: tuple[int, ...] = ()
+    class_scenes: tuple[int, ...] = ()
+    valid_pixels: int = 0
+    nodata_share: float = 0.0
+    autocorrelation_px: float = 0.0
+    autocorrelation_m: float | None = None
+    object_unit: str = "px"
+    objects: tuple[ObjectFacts, ...] = ()
+    overlaps: tuple[Overlap, ...] = ()
 
     @property
     def class_shares(self) -> tuple[float, ...]:
@@ -55,14 +90,16 @@ class Fingerprint:
     @staticmethod
     def from_json(value: dict[str, Any]) -> "Fingerprint":
         """The inverse of `to_json`."""
-        scenes = (SceneFacts(**{**s, "class_pixels": tuple(s["class_pixels"])}) for s in value["scenes"])
-        return Fingerprint(
-            value["dtype"],
-            tuple(BandFacts(**b) for b in value["bands"]),
-            tuple(scenes),
-            tuple(value["class_names"]),
-            tuple(value["class_pixels"]),
-            value["train_pixels"],
-            value["validation_pixels"],
-            value["gsd_m"],
+        fields = dict(value)
+        fields["bands"] = tuple(BandFacts(**b) for b in value["bands"])
+        fields["scenes"] = tuple(SceneFacts(**{**s, "class_pixels": tuple(s["class_pixels"])}) for s in value["scenes"])
+        for name in ("class_names", "class_pixels", "validation_class_pixels", "class_scenes"):
+            fields[name] = tuple(value.get(name, ()))
+        span = value.get("gsd_range_m")
+        fields["gsd_range_m"] = None if span is None else (span[0], span[1])
+        objects = value.get("objects", ())
+        fields["objects"] = tuple(
+            ObjectFacts(**{**o, "area": tuple(o["area"]), "width": tuple(o["width"])}) for o in objects
         )
+        fields["overlaps"] = tuple(Overlap.from_json(o) for o in value.get("overlaps", ()))
+        return Fingerprint(**fields)

@@ -79,6 +79,12 @@ class Grid:
         a, b, _, d, e, _ = self.transform
         return Grid(self.crs, (a, b, float(xs), d, e, float(ys)), window.height, window.width)
 
+    def reduced(self, factor: int) -> "Grid":
+        """The grid in pixels of `factor` times the size; a remainder below and to the right is left out."""
+        a, b, c, d, e, f = self.transform
+        transform = (a * factor, b * factor, c, d * factor, e * factor, f)
+        return Grid(self.crs, transform, self.height // factor, self.width // factor)
+
     def same_place(self, other: "Grid", tolerance: float = 0.01) -> bool:
         """True when both have one size, one CRS and corners that agree to `tolerance` of a pixel."""
         if (self.height, self.width) != (other.height, other.width) or not same_crs(self.crs, other.crs):

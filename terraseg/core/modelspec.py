@@ -7,6 +7,8 @@ from terraseg.core.classes import Legend
 from terraseg.errors import BrokenBundle
 
 FORMAT = 1
+FOREST, ENSEMBLE = "forest", "ensemble"
+"""What stands for the name of a network in a model that is none: decision trees, and several models averaged."""
 
 
 @dataclass(frozen=True)
@@ -16,8 +18,9 @@ class ModelSpec:
     `bands` are the input channels in order, `dtype` their numpy type on disk. `mean` and `std` are per band, in raw pixel
     values: the network sees (raw - mean) / std. `gsd_m` is the ground sample distance of the training imagery in metres,
     None when it had no CRS. `tile` and `overlap` (pixels) are the prediction lattice's defaults; `stride` is the
-    network's total downsampling: a multiple of it is a size that needs no padding inside. `network_options` rebuilds the
-    network; `provenance` says how it was trained.
+    model's total downsampling: a multiple of it is a size that needs no padding inside. The network sees squares of
+    `reduction` x `reduction` pixels as one, and its scores are spread over them again: all sizes here, the stride too,
+    are in pixels of the imagery. `network_options` rebuilds the network; `provenance` says how it was trained.
     """
 
     network: str
@@ -32,6 +35,7 @@ class ModelSpec:
     stride: int
     network_options: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    reduction: int = 1
 
     def __post_init__(self) -> None:
         if not len(self.bands) == len(self.mean) == len(self.std):
@@ -43,6 +47,13 @@ class ModelSpec:
             raise BrokenBundle(
                 f"an overlap of {self.overlap} on tiles of {self.tile} px: it must be smaller than the tile"
             )
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The names of the networks inside: those of an ensemble's members, else the one."""
+        if self.network != ENSEMBLE:
+            return (self.network,)
+        return tuple(str(name) for name in self.network_options.get("members", ()))
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, with the format's version."""

@@ -45,6 +45,20 @@ class Window:
         """Row and column slices for an array that starts at pixel (0, 0)."""
         return slice(self.row, self.row_stop), slice(self.col, self.col_stop)
 
+    def reduced(self, factor: int) -> "Window":
+        """The window in pixels of `factor` times the size: those that lie wholly in it.
+
+        >>> Window(3, 4, 10, 9).reduced(2)
+        Window(row=2, col=2, height=4, width=4)
+        """
+        row, col = -(-self.row // factor), -(-self.col // factor)
+        height, width = self.row_stop // factor - row, self.col_stop // factor - col
+        return Window(row, col, max(0, height), max(0, width))
+
+    def magnified(self, factor: int) -> "Window":
+        """The window in pixels of a `factor`th of the size: the same ground."""
+        return Window(self.row * factor, self.col * factor, self.height * factor, self.width * factor)
+
     def intersection(self, other: "Window") -> "Window":
         """The pixels of both; empty where they do not meet."""
         row, col = max(self.row, other.row), max(self.col, other.col)

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+from terraseg.core.modelspec import ENSEMBLE, FOREST, ModelSpec
 from terraseg.core.scorer import Scorer
-from terraseg.errors import UnknownName, missing_extra, nearest
+from terraseg.errors import BadOption, UnknownName, missing_extra, nearest
+from terraseg.store.bundle import read_spec
 
 AUTO = "auto"
 TRAINING = ("torch", "lightning", "timm", "safetensors", "onnx", "onnxscript")
@@ -15,14 +17,28 @@ TRAINING = ("torch", "lightning", "timm", "safetensors", "onnx", "onnxscript")
 def open_scorer(bundle: Path, *, engine: str = AUTO, threads: int | None = None) -> Scorer:
     """A Scorer for the bundle on the engine of that name: "onnx", "openvino", "torch", or "auto".
 
-    `threads` is the number of CPU threads, by default the cores that this process may use. "auto" takes torch where it
-    has a GPU, else OpenVINO where it is installed, else ONNX Runtime; the scorer's `device` says which it is. Raises
-    `UnknownName` for another engine, `MissingExtra` for one that is not installed, `BrokenBundle` for a damaged bundle.
+    `threads` is the number of CPU threads, by default the cores that this process may use. "auto" takes, of the
+    engines that can run the model, torch where it has a GPU, else OpenVINO where it is installed, else ONNX Runtime; the
+    scorer's `device` says which it is. Raises `UnknownName` for another engine, `BadOption` for one that cannot run this
+    model, `MissingExtra` for one that is not installed, `BrokenBundle` for a damaged bundle.
     """
+    if engine not in (AUTO, *ENGINES):
+        raise UnknownName(f"there is no engine {engine!r}: {nearest(engine, [AUTO, *ENGINES])}")
     name = best_engine() if engine == AUTO else engine
-    if name not in ENGINES:
-        raise UnknownName(f"there is no engine {name!r}: {nearest(name, [AUTO, *ENGINES])}")
+    fitting = fitting_engines(read_spec(bundle))
+    if name not in fitting and engine != AUTO:
+        why = "decision trees" if fitting == ("onnx",) else "several networks in one graph"
+        raise BadOption(f"the engine {name!r} cannot run {bundle}, which holds {why}: use {' or '.join(fitting)}")
+    if name not in fitting:
+        name = "openvino" if "openvino" in fitting and find_spec("openvino") else "onnx"
     return ENGINES[name](bundle, threads)
+
+
+def fitting_engines(spec: ModelSpec) -> tuple[str, ...]:
+    """The engines that can run a model: OpenVINO has no decision trees, and torch rebuilds single networks only."""
+    if FOREST in spec.members:
+        return ("onnx",)
+    return ("onnx", "openvino") if spec.network == ENSEMBLE else tuple(ENGINES)
 
 
 def best_engine() -> str:

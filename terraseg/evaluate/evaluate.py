@@ -54,10 +54,14 @@ class SceneScores:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores by scene; `part` names the pixels that counted ("all", a role in training, or "windows")."""
+    """Scores by scene; `part` names the pixels that counted ("all", a role in training, or "windows").
+
+    `baseline` holds the scores of a simpler model on the same pixels, where there are any to compare with.
+    """
 
     part: str
     scenes: tuple[SceneScores, ...]
+    baseline: "Evaluation | None" = None
 
     @property
     def total(self) -> Scores:
@@ -66,12 +70,15 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, the content of `scores.json`."""
-        return {"part": self.part, "total": self.total.to_json(), "scenes": [s.to_json() for s in self.scenes]}
+        value = {"part": self.part, "total": self.total.to_json(), "scenes": [s.to_json() for s in self.scenes]}
+        return value if self.baseline is None else {**value, "baseline": self.baseline.to_json()}
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "Evaluation":
         """The inverse of `to_json`."""
-        return Evaluation(value["part"], tuple(SceneScores.from_json(s) for s in value["scenes"]))
+        beside = value.get("baseline")
+        baseline = None if beside is None else Evaluation.from_json(beside)
+        return Evaluation(value["part"], tuple(SceneScores.from_json(s) for s in value["scenes"]), baseline)
 
 
 def evaluate_scenes(

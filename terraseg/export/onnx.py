@@ -45,7 +45,8 @@ def onnx_bytes(network: nn.Module, spec: ModelSpec) -> bytes:
     _check_classes(scoring, spec, dtype)
     height, width = 3 * spec.stride + 5, 2 * spec.stride + 9
     example = torch.zeros(2, len(spec.bands), height, width, dtype=dtype)
-    free = {axis: Dim(name, min=1) for axis, name in zip((0, 2, 3), AXES, strict=True)}
+    # Named sizes would make torch prove its every assumption for all of them, which it cannot; sizes are tested instead.
+    free = dict.fromkeys((0, 2, 3), Dim.DYNAMIC)
     with torch.no_grad():
         program = torch.onnx.export(
             scoring,

@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from terraseg.nets.encoders import EncoderOptions, build_encoder
+from terraseg.nets.encoders import EncoderOptions, build_encoder, take
 from terraseg.nets.padding import crop_to, image_size, pad_to_stride
 
 
@@ -20,9 +20,10 @@ class DynamicUNet(nn.Module):
     def __init__(self, bands: int, classes: int, encoder: EncoderOptions, *, dropout: float = 0.0) -> None:
         super().__init__()
         built = build_encoder(encoder, bands=bands)
-        self.encoder, self.features = built.module, built.features
-        self.stride: int = built.reductions[-1]
-        channels = built.channels[-1]
+        self.encoder, self.shape = built.module, built.shape
+        self.stride: int = built.shape.stride
+        sizes = [found.channels for found in built.shape.by_size]
+        channels = sizes[-1]
         self.middle = nn.Sequential(
             nn.BatchNorm2d(channels),
             nn.ReLU(),
@@ -31,13 +32,13 @@ class DynamicUNet(nn.Module):
             *_conv_relu(2 * channels, channels),
         )
         self.blocks = nn.ModuleList()
-        steps = [coarse // fine for fine, coarse in pairwise(built.reductions)]
+        steps = [coarse // fine for fine, coarse in pairwise(built.shape.reductions)]
         last = len(steps) - 1
-        for place, (skip, step) in enumerate(zip(reversed(built.channels[:-1]), reversed(steps), strict=True)):
+        for place, (skip, step) in enumerate(zip(reversed(sizes[:-1]), reversed(steps), strict=True)):
             block = _DecoderBlock(channels, skip, step, halve=place == last)
             self.blocks.append(block)
             channels = block.outputs
-        finest = built.reductions[0]
+        finest = built.shape.reductions[0]
         self.to_input = _pixel_shuffle(channels, channels, finest) if finest > 1 else nn.Identity()
         channels += bands
         self.cross = nn.Sequential(*_conv_relu(channels, channels), nn.Conv2d(channels, channels, 3, padding=1))
@@ -46,8 +47,7 @@ class DynamicUNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, classes, h, w) of normalised images (n, bands, h, w)."""
         padded = pad_to_stride(images, self.stride)
-        maps = self.encoder(padded)
-        features = [maps[place] for place in self.features]
+        features = take(self.encoder(padded), self.shape.by_size, channels_last=self.shape.channels_last)
         x = self.middle(features[-1])
         for block, skip in zip(self.blocks, features[-2::-1], strict=True):
             x = block(x, skip)

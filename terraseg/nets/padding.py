@@ -12,16 +12,21 @@ def pad_to_stride(images: Tensor, stride: int) -> Tensor:
     network's lattice. It is written as a gather of computed indices: that holds for every size of an exported graph.
     """
     height, width = images.shape[-2:]
-    rows, cols = -height % stride, -width % stride
-    if torch.onnx.is_in_onnx_export() or rows:
+    rows, cols = _multiple(height, stride), _multiple(width, stride)
+    if torch.onnx.is_in_onnx_export() or rows != height:
         images = images.index_select(-2, _mirrored(height, rows, images.device))
-    if torch.onnx.is_in_onnx_export() or cols:
+    if torch.onnx.is_in_onnx_export() or cols != width:
         images = images.index_select(-1, _mirrored(width, cols, images.device))
     return images
 
 
-def _mirrored(size: int, extra: int, device: torch.device) -> Tensor:
-    index = torch.arange(size + extra, device=device)
+def _multiple(size: int, stride: int) -> int:
+    """The next multiple of the stride; written so that an exporter sees that halving it leaves no rest."""
+    return (size + stride - 1) // stride * stride
+
+
+def _mirrored(size: int, padded: int, device: torch.device) -> Tensor:
+    index = torch.arange(padded, device=device)
     return torch.minimum(index, 2 * size - 1 - index).clamp(min=0)
 
 

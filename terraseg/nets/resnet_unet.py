@@ -22,7 +22,7 @@ class ResNetUNet(nn.Module):
         built = build_encoder(encoder, bands=bands)
         self.encoder = built.module
         self.encoder["maxpool"] = nn.MaxPool2d(2)  # type: ignore[operator]  # timm's feature network is a ModuleDict
-        conv2, conv3, conv4, conv5 = built.channels[1:]
+        conv2, conv3, conv4, conv5 = (found.channels for found in built.shape.maps[1:])
         self.pool = nn.MaxPool2d(2)
         self.center = _decoder_block(conv5, 512, 256)
         self.dec5 = _decoder_block(conv5 + 256, 512, 256)

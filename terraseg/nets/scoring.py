@@ -3,8 +3,10 @@
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from terraseg.core.modelspec import ModelSpec
+from terraseg.nets.padding import crop_to, image_size, pad_to_stride
 
 
 class Scoring(nn.Module):
@@ -12,7 +14,9 @@ class Scoring(nn.Module):
 
     Takes raw pixels (n, bands, h, w) in the spec's dtype, or any that casts to float32, and gives float32 probabilities
     (n, classes, h, w). NaN and infinite pixels of float imagery count as their band's mean, so that nodata poisons no
-    neighbour. A network with one logit and a legend of two classes gives [1 - p, p].
+    neighbour. A network with one logit and a legend of two classes gives [1 - p, p]. Where the spec has a reduction, the
+    network works on means of so many pixels along either axis, and its probabilities are spread by bilinear
+    interpolation, so that borders are drawn finer than the network's pixels.
     """
 
     mean: Tensor
@@ -23,6 +27,7 @@ class Scoring(nn.Module):
         self.network = network
         self.fills = np.dtype(spec.dtype).kind == "f"
         self.classes = len(spec.legend)
+        self.reduction = spec.reduction
         self.register_buffer("mean", torch.tensor(spec.mean, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
 
@@ -31,6 +36,14 @@ class Scoring(nn.Module):
         x = (raw.to(torch.float32) - self.mean) / self.std
         if self.fills:
             x = torch.where(torch.isfinite(x), x, 0.0)
+        if self.reduction == 1:
+            return self._scores(x)
+        size = image_size(x)
+        reduced = F.avg_pool2d(pad_to_stride(x, self.reduction), self.reduction)
+        spread = F.interpolate(self._scores(reduced), scale_factor=self.reduction, mode="bilinear", align_corners=False)
+        return crop_to(spread, size)
+
+    def _scores(self, x: Tensor) -> Tensor:
         logits = self.network(x).float()
         return torch.softmax(as_classes(logits) if self.classes > 1 else logits, dim=1)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from terraseg.core.watch import SILENT, Watch
-from terraseg.pipeline import steps
+from terraseg.pipeline import baseline, steps
 from terraseg.pipeline.project import Project
 
 if TYPE_CHECKING:
@@ -36,9 +36,12 @@ def map_project(project: Project, *, watch: Watch = SILENT, fresh: bool = False,
         made = steps.plan(project, facts, watch)
         model = steps.train(project, dataset, facts, made, watch)
         scenes = steps.scenes_to_map(project, dataset)
+        if baseline.is_wanted(project, scenes, watch):
+            baseline.train_forest(project, dataset, facts, made, watch)
         maps = steps.predict(project, scenes, watch, engine=engine)
         polygons = steps.vectorize(project, maps, watch)
         statistics = steps.measure(project, maps, watch)
-        evaluation = steps.evaluate(project, dataset, scenes, watch)
+        compared = baseline.score_forest(project, dataset, scenes, watch)
+        evaluation = steps.evaluate(project, dataset, scenes, watch, baseline=compared)
         page = steps.report(project, dataset, scenes, watch)
     return MapResult(model, tuple(maps), tuple(polygons), tuple(statistics), page, evaluation)

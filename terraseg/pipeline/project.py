@@ -2,15 +2,16 @@
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from terraseg.core.options import read_options
 from terraseg.errors import BadOption, UnreadableFile, nearest
 from terraseg.evaluate.options import EvaluateOptions
+from terraseg.forest.options import ForestOptions
 from terraseg.measure.options import MeasureOptions
-from terraseg.plan.options import TrainOptions
+from terraseg.plan.options import OptimizeOptions, SampleOptions, TrainingOptions, TrainOptions
 from terraseg.predict.options import PredictOptions
 from terraseg.prepare.options import DataOptions
 from terraseg.report.options import ReportOptions
@@ -26,15 +27,20 @@ class MapOptions:
 
     run     folder of the run, relative to the project file
     images  patterns of further rasters to map, besides the test scenes and the scenes without labels
+    baseline  also train a forest, the traditional classifier, and score it beside the network: it takes about a minute
     """
 
     run: str = "runs/first"
     images: tuple[str, ...] = ()
+    baseline: bool = True
 
 
 TABLES: dict[str, type[Any]] = {
     "data": DataOptions,
     "train": TrainOptions,
+    "sample": SampleOptions,
+    "optimize": OptimizeOptions,
+    "forest": ForestOptions,
     "predict": PredictOptions,
     "vectorize": VectorizeOptions,
     "measure": MeasureOptions,
@@ -44,6 +50,10 @@ TABLES: dict[str, type[Any]] = {
 }
 
 
+LENGTHS = ("time_budget", "epochs", "steps")
+"""Keys of [train] of which one replaces another: a flag does so with what the file says."""
+
+
 @dataclass(frozen=True)
 class Project:
     """A project file with its settings resolved. `root` is the file's folder, from which its paths are seen."""
@@ -51,6 +61,9 @@ class Project:
     root: Path
     data: DataOptions
     train: TrainOptions
+    sample: SampleOptions
+    optimize: OptimizeOptions
+    forest: ForestOptions
     predict: PredictOptions
     vectorize: VectorizeOptions
     measure: MeasureOptions
@@ -62,6 +75,13 @@ class Project:
     def run(self) -> RunFolder:
         """The run folder."""
         return RunFolder(self.root / self.map.run)
+
+    @property
+    def training(self) -> TrainingOptions:
+        """The tables that override the training plan, the path in them seen from the project file."""
+        path = self.train.pretrained_path
+        rooted = replace(self.train, pretrained_path=str(self.root / path)) if path else self.train
+        return TrainingOptions(rooted, self.sample, self.optimize)
 
     def options_json(self) -> dict[str, Any]:
         """Every option of every table as plain JSON."""
@@ -95,13 +115,26 @@ def project_from(
     merged = {table: dict(tables.get(table, {})) for table in TABLES}
     for override in overrides:
         table, key, value = parse_override(override)
+        for other in LENGTHS if table == "train" and key in LENGTHS else ():
+            merged[table].pop(other, None)
         merged[table][key] = value
     if "images" not in merged["data"]:
         raise BadOption(
             f"{name} names no imagery: set images under [data], or write the file with `terraseg check FOLDER`"
         )
+    for table, values in merged.items():
+        _refuse_strays(table, values, name)
     options = {table: read_options(TABLES[table], merged[table], f"[{table}] in {name}") for table in TABLES}
     return Project(root=root, **options)
+
+
+def _refuse_strays(table: str, values: dict[str, Any], name: str) -> None:
+    """A key that belongs to another table gets the name of that table."""
+    known = {title: {field.name for field in fields(kind)} for title, kind in TABLES.items()}
+    for key in values.keys() - known[table]:
+        homes = [title for title in known if key in known[title]]
+        if homes:
+            raise BadOption(f"{name} has the key {key!r} under [{table}]: it belongs under [{homes[0]}]")
 
 
 def parse_override(text: str) -> tuple[str, str, Any]:

@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING
 from terraseg.core.dataset import Dataset, Imagery, Scene
 from terraseg.core.fingerprint import Fingerprint
 from terraseg.core.lrcurve import LrCurve
-from terraseg.core.plan import Plan
+from terraseg.core.plan import Hardware, Plan
 from terraseg.core.watch import Watch
 from terraseg.engines.choose import require_training
 from terraseg.errors import EmptyDataset
 from terraseg.pipeline.ledger import Ledger, file_states, key_for
 from terraseg.pipeline.project import Project
-from terraseg.plan.options import TrainOptions
+from terraseg.pipeline.splitting import patch_side, read_split, say_split, split_project
 from terraseg.prepare.dataset import read_dataset, scene_names
 from terraseg.prepare.discover import expand
-from terraseg.prepare.fingerprint import count_classes, measure_fingerprint
-from terraseg.prepare.split import split_dataset
 from terraseg.store.raster import read_facts
 from terraseg.store.rundir import read_json, replacing, write_json
 
@@ -29,24 +27,26 @@ if TYPE_CHECKING:
     from terraseg.train.loop import TrainedModel
 
 
+FOUND = "the middle of the loss's longest fall in a range test"
+"""The reason of a learning rate that was searched for."""
+
+
 def prepare(project: Project, watch: Watch) -> tuple[Dataset, Fingerprint]:
     """The data set with its split and its fingerprint, written into the run folder."""
     run, ledger = project.run, Ledger(project.run)
     watch.step("prepare")
     dataset = read_dataset(project.data, project.root)
     files = [p for scene in dataset.scenes for p in (*scene.imagery.paths, scene.labels or "")]
-    key = key_for(asdict(project.data), file_states(f for f in files if f))
+    key = key_for(asdict(project.data), patch_side(project), file_states(f for f in files if f))
     if ledger.is_fresh("prepare", key):
         watch.say("imagery and labels are unchanged")
+        say_split(read_split(run), watch)
         return _split_as_before(project, dataset), Fingerprint.from_json(read_json(run.fingerprint))
-    counts = count_classes(dataset, lambda done, total: watch.progress(done, total, "scenes"))
-    dataset, how = split_dataset(dataset, counts, project.data.validation)
-    watch.say(how)
-    facts = measure_fingerprint(dataset, counts)
+    dataset, facts = split_project(project, dataset, watch)
     write_json(run.options, project.options_json())
     write_json(run.dataset, dataset.to_json())
     write_json(run.fingerprint, facts.to_json())
-    ledger.finish("prepare", key, [run.dataset, run.fingerprint])
+    ledger.finish("prepare", key, [run.dataset, run.fingerprint, run.split])
     return dataset, facts
 
 
@@ -61,25 +61,30 @@ def _split_as_before(project: Project, dataset: Dataset) -> Dataset:
 
 
 def plan(project: Project, facts: Fingerprint, watch: Watch) -> Plan:
-    """The training plan, written into the run folder with its reasons."""
+    """The training plan, written into the run folder with its reasons, and said line by line."""
+    made, _ = plan_on_machine(project, facts, watch)
+    for name, reason in made.reasons.items():
+        watch.say(f"{name} = {getattr(made, name)}: {reason}")
+    return made
+
+
+def plan_on_machine(project: Project, facts: Fingerprint, watch: Watch) -> tuple[Plan, Hardware]:
+    """The training plan and the machine that it was made for, as written into the run folder."""
     require_training()
     from terraseg.plan.rules import make_plan
     from terraseg.train.hardware import find_hardware
 
     run, ledger = project.run, Ledger(project.run)
     watch.step("plan")
-    key = key_for(facts.to_json(), asdict(project.train))
+    key = key_for(facts.to_json(), asdict(project.training))
     if ledger.is_fresh("plan", key):
-        made = Plan.from_json(read_json(run.plan))
-    else:
-        made = make_plan(facts, find_hardware(), _rooted(project))
-        write_json(run.plan, made.to_json())
-        ledger.finish("plan", key, [run.plan])
-    for name, reason in made.reasons.items():
-        value = getattr(made, name)
-        if value is not None:
-            watch.say(f"{name} = {value}: {reason}")
-    return made
+        return Plan.from_json(read_json(run.plan)), Hardware.from_json(read_json(run.hardware))
+    machine = find_hardware()
+    made = make_plan(facts, machine, project.training)
+    write_json(run.hardware, machine.to_json())
+    write_json(run.plan, made.to_json())
+    ledger.finish("plan", key, [run.plan, run.hardware])
+    return made, machine
 
 
 def find_rate(project: Project, dataset: Dataset, facts: Fingerprint, made: Plan, watch: Watch) -> LrCurve:
@@ -112,24 +117,18 @@ def find_rate(project: Project, dataset: Dataset, facts: Fingerprint, made: Plan
     return curve
 
 
-def _rooted(project: Project) -> TrainOptions:
-    """The training options with their path seen from the project file."""
-    options = project.train
-    return (
-        replace(options, pretrained_path=str(project.root / options.pretrained_path))
-        if options.pretrained_path
-        else options
-    )
-
-
 def train(project: Project, dataset: Dataset, facts: Fingerprint, made: Plan, watch: Watch) -> Path:
     """The trained model's folder; an interrupted training goes on where it was when data and plan are the same."""
     from terraseg.train.loop import train_model
     from terraseg.train.watch import TrainEvent
 
     run, ledger = project.run, Ledger(project.run)
+    if project.train.learning_rate == "find" and made.reasons.get("learning_rate") != FOUND:
+        rate = find_rate(project, dataset, facts, made, watch).suggestion_valley
+        made = replace(made, learning_rate=rate, reasons=made.reasons | {"learning_rate": FOUND})
+        write_json(run.plan, made.to_json())
     watch.step("train")
-    key = key_for(_portable(project, dataset), facts.to_json(), made.to_json())
+    key = key_for(portable(project, dataset), facts.to_json(), made.to_json())
     if ledger.is_fresh("train", key):
         watch.say("the model is up to date")
         return run.model
@@ -140,13 +139,13 @@ def train(project: Project, dataset: Dataset, facts: Fingerprint, made: Plan, wa
     def progress(event: TrainEvent) -> None:
         watch.progress(event.fraction, 1.0, event.text)
 
-    write_model(train_model(dataset, facts, made, run, progress=progress), run.model)
+    write_model(train_model(dataset, facts, made, run, progress=progress, cache_gb=project.sample.cache_gb), run.model)
     ledger.finish("train", key, [run.model / "model.onnx", run.model / "weights.safetensors", run.model / "model.json"])
     watch.say(f"wrote {run.model}")
     return run.model
 
 
-def _portable(project: Project, dataset: Dataset) -> str:
+def portable(project: Project, dataset: Dataset) -> str:
     """The data set as text with its paths seen from the project file: the same wherever the project lies."""
     return json.dumps(dataset.to_json(), sort_keys=True).replace(f"{project.root.resolve()}/", "")
 
@@ -172,9 +171,11 @@ def forget_run(project: Project) -> None:
     """Removes what the run folder holds, so that everything is done anew; files of other origin in it stay."""
     run = project.run
     forget_training(project)
-    for folder in (run.cache, run.model, run.maps, run.figures):
+    models = (run.model, run.forest, run.ensemble)
+    for folder in (*models, run.cache, run.maps, run.baseline, run.figures, run.folds):
         shutil.rmtree(folder, ignore_errors=True)
-    for file in (run.options, run.dataset, run.fingerprint, run.plan, run.scores, run.report, run.lr_find, run.done):
+    plans = (run.options, run.dataset, run.fingerprint, run.plan, run.hardware, run.lr_find)
+    for file in (*plans, run.scores, run.report, run.done):
         file.unlink(missing_ok=True)
 
 
@@ -275,8 +276,18 @@ def measure(project: Project, maps: Iterable[Path], watch: Watch) -> list[Path]:
     return files
 
 
-def evaluate(project: Project, dataset: Dataset, scenes: Sequence[Scene], watch: Watch) -> "Evaluation | None":
-    """The scores of the mapped scenes that have labels, in `scores.json`; None when none has."""
+def evaluate(
+    project: Project,
+    dataset: Dataset,
+    scenes: Sequence[Scene],
+    watch: Watch,
+    *,
+    baseline: "Evaluation | None" = None,
+) -> "Evaluation | None":
+    """The scores of the mapped scenes that have labels, in `scores.json`; None when none has.
+
+    `baseline` are another model's scores on the same scenes, to be kept beside them.
+    """
     from terraseg.evaluate.evaluate import Evaluation, evaluate_scenes
 
     run, ledger = project.run, Ledger(project.run)
@@ -286,10 +297,11 @@ def evaluate(project: Project, dataset: Dataset, scenes: Sequence[Scene], watch:
         return None
     watch.step("evaluate")
     pairs = [(scene, run.maps / f"{scene.name}.tif") for scene in labelled]
-    key = key_for(_portable(project, dataset), asdict(project.evaluate), file_states([p for _, p in pairs]))
+    beside = None if baseline is None else baseline.to_json()["total"]
+    key = key_for(portable(project, dataset), asdict(project.evaluate), file_states([p for _, p in pairs]), beside)
     if ledger.is_fresh("evaluate", key):
         return Evaluation.from_json(read_json(run.scores))
-    evaluation = evaluate_scenes(pairs, dataset, options=project.evaluate)
+    evaluation = replace(evaluate_scenes(pairs, dataset, options=project.evaluate), baseline=baseline)
     write_json(run.scores, evaluation.to_json())
     ledger.finish("evaluate", key, [run.scores])
     watch.say(f"wrote {run.scores}")

@@ -1,161 +1,155 @@
 """The rules that turn facts into a plan. Each gives a value and its reason in one line; none touches a file or a device."""
 
-from dataclasses import dataclass
-from typing import Any
+import math
 
 from terraseg.core.fingerprint import Fingerprint
 from terraseg.core.plan import Hardware, Plan
-from terraseg.plan.options import TrainOptions, seconds
+from terraseg.nets.loss_options import balanced_weights
+from terraseg.plan.architecture import Candidate, architecture
+from terraseg.plan.choice import Choice, settled
+from terraseg.plan.options import OptimizeOptions, TrainingOptions, TrainOptions, seconds
+from terraseg.plan.view import accumulate_of, augment_of, batch_of, crop_of, reduction_of, tile_of
 
-ENCODED = frozenset({"unet-light", "unet-resnet", "dynamic-unet"})
-SETTLED = "set in the project file or on the command line"
-REFLECTANCE = frozenset({"float32", "float64", "uint16", "int16", "uint32", "int32"})
-DEFAULT_BUDGET_S = 600.0
+QUALITY_S = {"fast": 180.0, "balanced": 600.0, "best": 3600.0}
 VALIDATIONS = 12
-SHOWN_M = 30.0
-"""Ground that a patch should show, in metres: a house with its street and its neighbours."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A value with its reason."""
-
-    value: Any
-    reason: str
-
-
-def make_plan(facts: Fingerprint, machine: Hardware, options: TrainOptions) -> Plan:
+def make_plan(facts: Fingerprint, machine: Hardware, options: TrainingOptions) -> Plan:
     """The plan for a data set on a machine; what `options` sets is taken as it is."""
-    on_gpu = machine.device != "cpu"
-    network = _network(options)
-    crop = _crop(facts, options, on_gpu=on_gpu)
-    precision = _precision(machine, options)
-    batch = _batch(crop.value, on_gpu=on_gpu, options=options)
-    steps, budget = _length(options)
-    choices = {
-        "network": network,
-        "network_options": _network_options(network.value, machine, options),
-        "crop": crop,
-        "batch": batch,
-        "steps": steps,
-        "time_budget_s": budget,
-        "learning_rate": _learning_rate(network.value, options),
-        "weight_decay": Choice(0.01, "AdamW's usual decay; none on biases and normalisation"),
-        "precision": precision,
-        "device": Choice(machine.device, machine.device_name),
-        "threads": Choice(machine.cores, f"the machine gives this process {machine.cores} cores"),
-        "augment": _augment(facts, options),
-        "validate_every": Choice(0, f"about {VALIDATIONS} validations over the run, as the clock allows"),
-        "patience": _patience(facts, options),
-        "tile": _tile(facts),
-        "overlap": Choice(64, "two tiles share 64 px, where their probabilities are blended"),
-        "seed": Choice(options.seed, SETTLED if options.seed else "the default"),
-    }
+    choices = _seeing(facts, machine, options)
+    reduction = choices["reduction"].value
+    step_pixels = (choices["crop"].value * reduction) ** 2 * choices["batch"].value
+    choices["steps"], choices["time_budget_s"] = _length(facts, options.train, step_pixels)
+    seconds, pixels = choices["time_budget_s"].value, facts.train_pixels / reduction**2
+    network = architecture(machine, options.train, pixels=pixels, seconds=seconds)
+    choices |= _network(network, options.train) | _learning(facts, machine, options)
     values = {name: choice.value for name, choice in choices.items()}
     return Plan(**values, reasons={name: choice.reason for name, choice in choices.items() if choice.reason})
 
 
-def _network(options: TrainOptions) -> Choice:
-    if options.network:
-        return Choice(options.network, SETTLED)
-    return Choice(
-        "unet-light", "a residual encoder under a light decoder: of the U-Nets it learns most in a given time"
-    )
+def _seeing(facts: Fingerprint, machine: Hardware, options: TrainingOptions) -> dict[str, Choice]:
+    sample, on_gpu = options.sample, machine.device != "cpu"
+    reduction = reduction_of(facts, sample)
+    crop = crop_of(facts, sample, reduction.value, on_gpu=on_gpu)
+    batch = batch_of(crop.value, sample, on_gpu=on_gpu)
+    worked = None if facts.gsd_m is None else facts.gsd_m * reduction.value
+    centred = Choice(0.1, "a tenth of the patches look for each class alike, so that rare ones are seen")
+    return {
+        "reduction": reduction,
+        "gsd_m": Choice(worked, "the imagery's ground sample distance times the reduction" if worked else ""),
+        "crop": crop,
+        "batch": batch,
+        "accumulate": accumulate_of(batch.value, crop.value, machine, sample),
+        "centred_share": centred if sample.centred_share is None else settled(sample.centred_share),
+        "augment": augment_of(facts, sample),
+        "tile": tile_of(facts, reduction.value),
+        "overlap": Choice(
+            64 * reduction.value, "neighbouring tiles share it, and their probabilities are blended there"
+        ),
+    }
 
 
-def _network_options(network: str, machine: Hardware, options: TrainOptions) -> Choice:
-    chosen: dict[str, Any] = {}
-    reason = "the network has no options that the data would change"
-    if network in ENCODED:
-        on_gpu = machine.device != "cpu"
-        chosen["encoder"] = options.encoder or ("resnet34" if on_gpu else "resnet18")
-        where = (
-            "a GPU trains it in time" if on_gpu else "the smallest ResNet: on a processor, more steps beat more layers"
-        )
-        reason = SETTLED if options.encoder else where
+def _learning(facts: Fingerprint, machine: Hardware, options: TrainingOptions) -> dict[str, Choice]:
+    train, optimize = options.train, options.optimize
+    return {
+        "loss": _loss(train),
+        "class_weights": _class_weights(facts, optimize),
+        "label_smoothing": Choice(optimize.label_smoothing, _why(optimize.label_smoothing, "the labels are trusted")),
+        "learning_rate": _learning_rate(train),
+        "schedule": Choice(optimize.schedule, "one rise and one fall use the whole time, however short"),
+        "warm_up": _or(optimize.warm_up, Choice(0.3, "the usual share of a one-cycle policy")),
+        "weight_decay": _or(
+            optimize.weight_decay, Choice(0.01, "AdamW's usual decay; none on biases and normalisation")
+        ),
+        "encoder_rate": _or(optimize.encoder_rate, Choice(1.0, "the encoder learns as fast as the rest")),
+        "freeze": _or(optimize.freeze, Choice(0.0, "the whole network learns from the first step")),
+        "average": _average(optimize),
+        "gradient_clip": _or(optimize.gradient_clip, Choice(0.0, "normalised networks need no bound on the gradient")),
+        "precision": _precision(machine, train),
+        "device": Choice(machine.device, machine.device_name),
+        "threads": Choice(machine.cores, f"the machine gives this process {machine.cores} cores"),
+        "validate_every": Choice(0, f"about {VALIDATIONS} validations over the run, as the clock allows"),
+        "patience": _patience(facts, train),
+        "seed": settled(train.seed) if train.seed else Choice(0, "the default"),
+    }
+
+
+def _or(value: float | None, otherwise: Choice) -> Choice:
+    return otherwise if value is None else settled(value)
+
+
+def _why(value: float, otherwise: str) -> str:
+    return settled(value).reason if value else otherwise
+
+
+def _network(chosen: Choice, options: TrainOptions) -> dict[str, Choice]:
+    candidate: Candidate = chosen.value
+    settings = dict(candidate.options)
+    reason = settled(0).reason if options.encoder else "as the candidates for this kind of machine are built"
     if options.pretrained_path:
-        chosen["pretrained_path"] = options.pretrained_path
+        settings["pretrained_path"] = options.pretrained_path
         reason += "; weights from the given file"
-    return Choice(chosen, reason)
+    return {"network": Choice(candidate.network, chosen.reason), "network_options": Choice(settings, reason)}
 
 
-def _crop(facts: Fingerprint, options: TrainOptions, *, on_gpu: bool) -> Choice:
-    if options.crop is not None:
-        return Choice(options.crop, SETTLED)
-    wanted, reason = _wanted_crop(facts.gsd_m, on_gpu=on_gpu)
-    smallest = min(min(scene.height, scene.width) for scene in facts.scenes)
-    if smallest >= 2 * wanted:
-        return Choice(wanted, reason)
-    crop = max(32, min(wanted, smallest // 64 * 32))
-    return Choice(crop, f"half of the smallest scene side, {smallest} px, so that a patch can lie in many places")
+def _loss(options: TrainOptions) -> Choice:
+    if not options.loss:
+        return Choice({"ce": 1.0}, "cross entropy: right for every number of classes, and its scores are probabilities")
+    return settled({options.loss: 1.0} if isinstance(options.loss, str) else options.loss)
 
 
-def _wanted_crop(gsd_m: float | None, *, on_gpu: bool) -> tuple[int, str]:
-    """The crop that shows `SHOWN_M` of ground, between 128 and 256 px, or 512 px on a GPU."""
-    most = 512 if on_gpu else 256
-    if gsd_m is None:
-        return 128, "the ground a pixel covers is not known; 128 px leave many patches a step"
-    wanted = next((crop for crop in (128, 192, 256, 384) if crop * gsd_m >= SHOWN_M and crop <= most), most)
-    return wanted, f"{wanted} px show {wanted * gsd_m:.0f} m of ground: objects with their surroundings"
+def _class_weights(facts: Fingerprint, options: OptimizeOptions) -> Choice:
+    if options.class_weights == "none":
+        return Choice(None, "every pixel counts alike")
+    if options.class_weights != "auto":
+        return settled(options.class_weights)
+    return Choice(
+        balanced_weights(facts.class_pixels), "rare classes count more, by the root of their share, at most ten times"
+    )
 
 
 def _precision(machine: Hardware, options: TrainOptions) -> Choice:
     if options.precision != "auto":
-        return Choice(options.precision, SETTLED)
+        return settled(options.precision)
     if machine.bf16:
         return Choice("bf16", "the device computes in bfloat16, about twice as fast as in 32 bit at equal accuracy")
     return Choice("fp32", "the device has no bfloat16 arithmetic")
 
 
-def _batch(crop: int, *, on_gpu: bool, options: TrainOptions) -> Choice:
-    if options.batch is not None:
-        return Choice(options.batch, SETTLED)
-    pixels = (16 if on_gpu else 4) * 256 * 256
-    batch = max(4, min(64, pixels // (crop * crop)))
-    return Choice(
-        batch, f"about {pixels / 1e6:.1f} megapixels a step: enough for steady gradients, few enough for many steps"
-    )
-
-
-def _length(options: TrainOptions) -> tuple[Choice, Choice]:
+def _length(facts: Fingerprint, options: TrainOptions, step_pixels: int) -> tuple[Choice, Choice]:
     if options.steps is not None:
-        return Choice(options.steps, SETTLED), Choice(None, "")
+        return settled(options.steps), Choice(None, "")
+    if options.epochs is not None:
+        steps = options.epochs * max(1, math.ceil(facts.train_pixels / step_pixels))
+        return Choice(steps, f"{options.epochs} times as many patches as cover the training pixels"), Choice(None, "")
     if options.time_budget:
-        return Choice(None, ""), Choice(seconds(options.time_budget), SETTLED)
-    return Choice(None, ""), Choice(DEFAULT_BUDGET_S, "ten minutes, the default; set time_budget or steps for more")
+        return Choice(None, ""), settled(seconds(options.time_budget))
+    budget = QUALITY_S[options.quality]
+    why = f'{budget / 60:.0f} minutes, as quality = "{options.quality}" means; set time_budget, epochs or steps'
+    return Choice(None, ""), Choice(budget, why)
 
 
-def _learning_rate(network: str, options: TrainOptions) -> Choice:
-    if options.learning_rate is not None:
-        return Choice(options.learning_rate, SETTLED)
+def _learning_rate(options: TrainOptions) -> Choice:
+    if isinstance(options.learning_rate, float):
+        return settled(options.learning_rate)
     if options.pretrained_path:
         return Choice(5e-4, "half the usual peak, since the encoder starts from trained weights")
-    if network == "simple-unet":
+    if options.network == "simple-unet":
         return Choice(
             2e-2, "its last block squeezes everything through one channel a class, which learns only at a high rate"
         )
     return Choice(1e-3, "the usual peak of a one-cycle policy with AdamW on U-Nets from random weights")
 
 
-def _augment(facts: Fingerprint, options: TrainOptions) -> Choice:
-    if options.augment is not None:
-        return Choice(options.augment, SETTLED)
-    if facts.dtype in REFLECTANCE:
-        why = f"overhead scenes have no up; {facts.dtype} values are measurements, so only small gains, haze and noise are added"
-        return Choice(("d4", "radiometric"), why)
-    return Choice(("d4", "photometric"), "overhead scenes have no up, and 8-bit pictures vary in light and colour")
+def _average(options: OptimizeOptions) -> Choice:
+    if options.average != "auto":
+        return settled(options.average)
+    return Choice("none", "the schedule ends at a rate so low that it averages by itself")
 
 
 def _patience(facts: Fingerprint, options: TrainOptions) -> Choice:
     if options.patience is not None:
-        return Choice(options.patience, SETTLED)
+        return settled(options.patience)
     if facts.validation_pixels == 0:
         return Choice(0, "nothing judges the training, so it runs to its end")
     return Choice(6, "half of the validations without a gain mean that no more is to come")
-
-
-def _tile(facts: Fingerprint) -> Choice:
-    largest = max(max(scene.height, scene.width) for scene in facts.scenes)
-    if largest <= 384:
-        return Choice(256, "the scenes are small")
-    return Choice(512, "large enough that edges cost little, small enough for any memory")

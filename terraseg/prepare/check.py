@@ -8,10 +8,10 @@ from terraseg.core.dataset import OUTSIDE
 from terraseg.errors import TerrasegError
 from terraseg.prepare.dataset import read_dataset
 from terraseg.prepare.discover import Discovery, discover, patterns
-from terraseg.prepare.fingerprint import count_classes
 from terraseg.prepare.options import DataOptions
 from terraseg.prepare.pair import pair, words
 from terraseg.prepare.palette import ClassProposal, propose_classes
+from terraseg.prepare.survey import count_classes
 from terraseg.store.labelscan import listed_classes, scan_labels
 from terraseg.store.raster import RasterFacts, read_facts
 

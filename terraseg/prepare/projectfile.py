@@ -29,6 +29,7 @@ confidence = true             # a second raster with the certainty of each pixel
 [map]
 run = "runs/first"              # where everything goes
 # images = []                  # further rasters to map, besides the test scenes
+# baseline = true              # also train a forest of decision trees, to see whether the network paid
 """
 
 

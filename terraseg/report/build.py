@@ -21,13 +21,16 @@ from terraseg.report.sources import (
     read_statistics,
     total_statistics,
 )
+from terraseg.report.splitmap import split_picture
 from terraseg.store.rundir import RunFolder, write_text
 
 __all__ = ["MappedScene", "build_report"]
 
 MEGABYTE = 1_000_000
 TEXT_SHARE = 0.12
-"""Share of the file kept for everything but pictures."""
+"""Share of the file kept for everything but pictures of scenes."""
+SPLIT_SHARE = 0.06
+"""Share of the file that the picture of the split may take before it is coded as text."""
 
 
 def build_report(
@@ -77,6 +80,7 @@ def gather(
         plan=read_plan(run.plan),
         data=data_lines(dataset),
         provenance=read_provenance(run.model),
+        split=split_picture(run.figures / "split.png", SPLIT_SHARE * options.max_mb * MEGABYTE),
     )
 
 

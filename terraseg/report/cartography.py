@@ -31,9 +31,18 @@ def scale_bar(grid: Grid) -> ScaleBar | None:
     if sides is None:
         return None
     across = sides[1] * grid.width
-    power = 10.0 ** math.floor(math.log10(across * LONGEST))
-    length = max(power * step for step in (1, 2, 5) if power * step <= across * LONGEST * (1 + 1e-9))
+    length = round_length(across * LONGEST)
     return ScaleBar(length, length / across)
+
+
+def round_length(most: float) -> float:
+    """The largest of 1, 2 or 5 times a power of ten that is at most `most`, a positive length.
+
+    >>> round_length(37.0)
+    20.0
+    """
+    power = 10.0 ** math.floor(math.log10(most))
+    return max(power * step for step in (1, 2, 5) if power * step <= most * (1 + 1e-9))
 
 
 def north_angle(grid: Grid) -> float | None:

@@ -120,11 +120,12 @@ class ScoreSheet:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Scores in total and by scene; `part` names the pixels that counted."""
+    """Scores in total and by scene; `part` names the pixels that counted, `baseline` holds a forest's scores on them."""
 
     part: str
     total: ScoreSheet
     scenes: tuple[ScoreSheet, ...]
+    baseline: ScoreSheet | None = None
 
 
 @dataclass(frozen=True)
@@ -193,3 +194,4 @@ class ReportContent:
     plan: tuple[PlanLine, ...] = ()
     data: tuple[DataLine, ...] = ()
     provenance: tuple[FactGroup, ...] = ()
+    split: Picture | None = None

@@ -1,10 +1,12 @@
 """Curves as matplotlib figures: without pyplot, so that nothing global changes and no window opens."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from terraseg.core.lrcurve import LrCurve
+from terraseg.report.content import ProgressRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,6 +38,35 @@ def lr_figure(curve: LrCurve) -> "Figure":
     axis.set_title("Learning-rate range test")
     axis.grid(alpha=0.25)
     axis.legend(frameon=False)
+    return figure
+
+
+def losses_figure(rows: Sequence[ProgressRow]) -> "Figure":
+    """Training and validation loss over the steps of a training, one point a validation."""
+    return _steps_figure(rows, {"training loss": "train_loss", "validation loss": "val_loss"}, "loss")
+
+
+def scores_figure(rows: Sequence[ProgressRow]) -> "Figure":
+    """Mean IoU and accuracy on validation data over the steps of a training, one point a validation."""
+    figure = _steps_figure(rows, {"mean IoU": "mean_iou", "accuracy": "accuracy"}, "score on validation data")
+    figure.axes[0].set_ylim(0, 1)
+    return figure
+
+
+def _steps_figure(rows: Sequence[ProgressRow], fields: dict[str, str], label: str) -> "Figure":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axis = figure.subplots()
+    for (name, field), color, marker in zip(fields.items(), (LINE, STEEPEST), "os", strict=True):
+        points = [(row.step, getattr(row, field)) for row in rows if getattr(row, field) is not None]
+        if points:
+            axis.plot(*zip(*points, strict=True), color=color, marker=marker, markersize=4, linewidth=1.8, label=name)
+    axis.set_xlabel("training steps")
+    axis.set_ylabel(label)
+    axis.grid(alpha=0.25)
+    if axis.get_lines():
+        axis.legend(frameon=False)
     return figure
 
 

@@ -3,10 +3,11 @@
 from importlib.resources import files
 
 from terraseg.report.charts import share_bar, training_charts
-from terraseg.report.content import Accuracy, FactGroup, KeyEntry, ReportContent
+from terraseg.report.content import Accuracy, FactGroup, KeyEntry, ReportContent, ScoreSheet
 from terraseg.report.gallery import class_shares, color_key, scene_article
 from terraseg.report.markup import Html, element, join
 from terraseg.report.tables import (
+    baseline_table,
     class_table,
     confusion_table,
     data_table,
@@ -28,6 +29,9 @@ PARTS = {
     "windows": "chosen windows of the scenes",
 }
 
+WORTH_IT = 1.0
+"""Points of mean IoU below which a difference between two models says little."""
+
 
 def render_page(content: ReportContent) -> str:
     """The whole page. Text from outside is escaped; sections without content are left out."""
@@ -36,6 +40,7 @@ def render_page(content: ReportContent) -> str:
         ("areas", "Areas and objects", _areas(content)),
         ("accuracy", "Accuracy", _accuracy(content)),
         ("training", "Training", _training(content)),
+        ("split", "Split", _split(content)),
         ("plan", "Plan", _plan(content)),
         ("provenance", "Provenance", _provenance(content)),
     ]
@@ -210,7 +215,35 @@ def _accuracy(content: ReportContent) -> Html | None:
     if total.unpredicted:
         note += f" {count(total.unpredicted)} labelled pixels have no prediction and are in no score."
     scenes = scene_scores_table(accuracy.scenes) if len(accuracy.scenes) > 1 or _roles(content) else None
-    return join(element("p", note, class_="note"), class_table(total), confusion_table(total), scenes)
+    paid = _baseline(total, accuracy.baseline) if accuracy.baseline is not None else None
+    return join(element("p", note, class_="note"), class_table(total), confusion_table(total), scenes, paid)
+
+
+def _baseline(total: ScoreSheet, forest: ScoreSheet) -> Html:
+    """Whether the network was worth its training: its scores beside those of a forest that takes a minute."""
+    words = "A forest of decision trees on colour and texture, trained in about a minute on the same ground, "
+    if total.mean_iou is None or forest.mean_iou is None:
+        words += "was scored on the same pixels."
+    else:
+        points = 100 * (total.mean_iou - forest.mean_iou)
+        words += f"reaches a mean IoU of {score(forest.mean_iou)} on the same pixels; the network reaches "
+        words += f"{score(total.mean_iou)}. {verdict(points)}"
+    return join(element("h3", "Did deep learning pay?"), element("p", words), baseline_table(total, forest))
+
+
+def verdict(points: float) -> str:
+    """What to make of the network's lead over a forest, in points of mean IoU.
+
+    >>> verdict(7.4)
+    'Deep learning paid: it brought 7.4 points.'
+    """
+    if points >= WORTH_IT:
+        return f"Deep learning paid: it brought {points:.1f} points."
+    if points > -WORTH_IT:
+        return "The two are within a point of each other, so the network has not paid yet: train it longer, or average both."
+    return (
+        f"The network is {-points:.1f} points behind: it needs more training or more labels; use the forest till then."
+    )
 
 
 def _roles(content: ReportContent) -> bool:
@@ -229,6 +262,15 @@ def _training(content: ReportContent) -> Html | None:
     if best is not None:
         said = f"Best mean IoU on validation data: {score(best.mean_iou)} at step {count(best.step)}."
     return join(element("p", said, class_="note") if said else None, charts, numbers)
+
+
+def _split(content: ReportContent) -> Html | None:
+    shown = content.split
+    if shown is None:
+        return None
+    note = "What was trained on and what judged the training, to scale, with the classes on each side."
+    picture = element("img", src=shown.uri, alt=shown.alt, width=shown.width, height=shown.height, class_="figure")
+    return join(element("p", note, class_="note"), picture)
 
 
 def _plan(content: ReportContent) -> Html | None:

@@ -39,7 +39,9 @@ def read_accuracy(path: Path, dataset: Dataset | None) -> Accuracy | None:
     roles = {} if dataset is None else {scene.name: scene_role(scene) for scene in dataset.scenes}
     try:
         scenes = tuple(_sheet(s["name"], s, roles.get(s["name"], "")) for s in value["scenes"])
-        return Accuracy(str(value["part"]), _sheet("", value["total"]), scenes)
+        beside = value.get("baseline")
+        baseline = None if beside is None else _sheet("", beside["total"])
+        return Accuracy(str(value["part"]), _sheet("", value["total"]), scenes, baseline)
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableFile(f"{path} does not hold scores ({error!r}): run terraseg evaluate again") from error
 

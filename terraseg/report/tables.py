@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from terraseg.core.classes import LandClass, Legend
 from terraseg.report.content import Cell, DataLine, PlanLine, ProgressRow, ScoreSheet, StatisticsTable
 from terraseg.report.markup import Html, element, join
-from terraseg.report.wording import DASH, area_unit, count, duration, number, percent, score
+from terraseg.report.wording import DASH, area_unit, count, duration, gain, number, percent, score
 
 MEASURES = {
     "share": "Share",
@@ -125,6 +125,20 @@ def scene_scores_table(sheets: Sequence[ScoreSheet]) -> Html:
         for sheet in sheets
     ]
     return table("Scores by scene", heads, rows, text=2 if with_role else 1)
+
+
+def baseline_table(sheet: ScoreSheet, baseline: ScoreSheet) -> Html:
+    """The network's scores beside a forest's, over all classes and class by class."""
+    by_name = {line.land_class.name: line.iou for line in baseline.classes}
+    rows: list[tuple[str | Html, str, str, str]] = [
+        ("Mean IoU", score(sheet.mean_iou), score(baseline.mean_iou), gain(sheet.mean_iou, baseline.mean_iou)),
+        ("Accuracy", score(sheet.accuracy), score(baseline.accuracy), gain(sheet.accuracy, baseline.accuracy)),
+    ]
+    for line in sheet.classes:
+        other = by_name.get(line.land_class.name)
+        label = join("IoU of ", class_name(line.land_class))
+        rows.append((label, score(line.iou), score(other), gain(line.iou, other)))
+    return table("The network beside a forest", ("Score", "Network", "Forest", "Gain"), rows)
 
 
 def statistics_table(statistics: StatisticsTable, legend: Legend) -> Html:

@@ -28,6 +28,17 @@ def score(value: float | None) -> str:
     return DASH if value is None else f"{value:.3f}"
 
 
+def gain(value: float | None, over: float | None) -> str:
+    """By how much a score is above another, with its sign.
+
+    >>> gain(0.5234, 0.5), gain(0.4, 0.45), gain(None, 0.5)
+    ('+0.023', '−0.050', '–')
+    """
+    if value is None or over is None:
+        return DASH
+    return f"{value - over:+.3f}".replace("-", "−")
+
+
 def count(value: float | None) -> str:
     """A whole number with thousands set apart.
 

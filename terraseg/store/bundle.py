@@ -50,6 +50,11 @@ def write_bundle(folder: Path, spec: ModelSpec, *, onnx: bytes, weights: Mapping
     shutil.rmtree(old, ignore_errors=True)
 
 
+def copy_bundle(source: Path, folder: Path) -> None:
+    """Write the bundle of `source` into another folder, as `write_bundle` does; raises what reading and writing raise."""
+    write_bundle(folder, read_spec(source), onnx=onnx_path(source).read_bytes(), weights=read_weights(source))
+
+
 def read_spec(folder: Path) -> ModelSpec:
     """What the model is; `BrokenBundle` when the folder is no bundle, misses a part or has an unreadable model.json."""
     _check_parts(folder)

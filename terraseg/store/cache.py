@@ -20,6 +20,7 @@ from terraseg.core.classes import VOID
 from terraseg.core.dataset import Dataset, Scene
 from terraseg.core.window import Window, cut
 from terraseg.errors import UnknownClass
+from terraseg.pixels.reduce import reduced_labels, reduced_pixels
 from terraseg.store.labels import LabelReader, open_labels
 from terraseg.store.raster import RasterReader, open_raster
 
@@ -89,14 +90,24 @@ class WindowedScene:
 
 @dataclass(frozen=True, eq=False)
 class BlockSource:
-    """Open imagery and labels of one scene, read together."""
+    """Open imagery and labels of one scene, read together, `reduction` of its pixels as one along either axis."""
 
     raster: RasterReader
     labels: LabelReader
     fill: NDArray[Any]
+    name: str
+    classes: int
+    reduction: int = 1
 
     def read(self, window: Window) -> Block:
-        """Pixels and class indices of a window, as `TrainingScene.read` gives them."""
+        """Pixels and class indices of a window of reduced pixels, as `TrainingScene.read` gives them."""
+        pixels, labels = self._read_whole(window.magnified(self.reduction))
+        refuse_unknown(labels, self.classes, self.name)
+        if self.reduction == 1:
+            return pixels, labels
+        return reduced_pixels(pixels, self.reduction), reduced_labels(labels, self.reduction, self.classes)
+
+    def _read_whole(self, window: Window) -> Block:
         patch = self.raster.read(window)
         labels = np.array(self.labels.read(window), dtype=np.uint8)
         pixels = patch.pixels.astype(self.fill.dtype, copy=False)
@@ -106,32 +117,61 @@ class BlockSource:
         return pixels, labels
 
 
+@dataclass(frozen=True)
+class CachePlace:
+    """Where a scene lies in the cache, how many of its pixels become one, and whether its arrays are kept `whole`."""
+
+    entry: Path
+    scene: Scene
+    reduction: int
+    whole: bool
+
+
+Reduction = Callable[[float | None], int]
+
+
+def unreduced(gsd_m: float | None) -> int:  # noqa: ARG001  # a Reduction
+    """Every pixel for itself."""
+    return 1
+
+
 @contextmanager
 def training_scenes(
-    dataset: Dataset, folder: Path, *, cache_gb: float, fill: Sequence[float], note: Callable[[str], None] | None = None
+    dataset: Dataset,
+    folder: Path,
+    *,
+    cache_gb: float,
+    fill: Sequence[float],
+    reduction: Reduction = unreduced,
+    note: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[TrainingScene, ...]]:
     """The labelled scenes that have training or validation windows, open, in the order of the data set.
 
     Scenes are copied into `folder` while they fit into `cache_gb` (10^9 bytes) and on the disk; the others are read from
     their own files. A copy is reused while its files, the label rule, the bands and the fill stay the same; copies of
-    anything else are removed. `fill` holds a value a band for pixels that are not valid. `note` hears a line for each
-    scene that is being copied or is left out of the cache.
+    anything else are removed. `fill` holds a value a band for pixels that are not valid. `reduction` tells for a ground
+    sample distance how many pixels of a scene become one: the scenes come with grid and windows in these. `note` hears a
+    line for each scene that is being copied or is left out of the cache.
     """
     say = note if note is not None else log.info
-    wanted = [s for s in dataset.scenes if s.labels is not None and (s.train or s.validation)]
-    sizes = [scene_bytes(scene, dataset) for scene in wanted]
+    labelled = [s for s in dataset.scenes if s.labels is not None and (s.train or s.validation)]
+    factors = [reduction(scene.grid.gsd_m) for scene in labelled]
+    sizes = [scene_bytes(s.reduced(k), dataset) for s, k in zip(labelled, factors, strict=True)]
     whole = fitting(sizes, round(cache_gb * 1e9))
-    names = [entry_name(s, dataset, fill, whole=w) for s, w in zip(wanted, whole, strict=True)]
+    wanted = [
+        CachePlace(folder / entry_name(s, dataset, fill, whole=w, reduction=k), s, k, w)
+        for s, k, w in zip(labelled, factors, whole, strict=True)
+    ]
     folder.mkdir(parents=True, exist_ok=True)
-    _remove_others(folder, set(names))
+    _remove_others(folder, {place.entry.name for place in wanted})
     with ExitStack() as stack:
         scenes: list[TrainingScene] = []
-        for scene, name, is_whole in zip(wanted, names, whole, strict=True):
-            if not is_whole:
-                say(f"scene {scene.name} does not fit into the cache: it is read from its own files")
-            elif not (folder / name).exists():
-                say(f"copying scene {scene.name} into the cache")
-            scenes.append(_open(scene, dataset, folder / name, fill, stack))
+        for place in wanted:
+            if not place.whole:
+                say(f"scene {place.scene.name} does not fit into the cache: it is read from its own files")
+            elif not place.entry.exists():
+                say(f"copying scene {place.scene.name} into the cache")
+            scenes.append(_open(place, dataset, fill, stack))
         yield tuple(scenes)
 
 
@@ -167,12 +207,12 @@ def fitting(sizes: Sequence[int], limit: int) -> list[bool]:
     return taken
 
 
-def entry_name(scene: Scene, dataset: Dataset, fill: Sequence[float], *, whole: bool) -> str:
+def entry_name(scene: Scene, dataset: Dataset, fill: Sequence[float], *, whole: bool, reduction: int = 1) -> str:
     """The cache folder of a scene: its name and a hash of all that its arrays are made from."""
     files = [*scene.imagery.paths, *(f"{p}.msk" for p in scene.imagery.paths), scene.labels or ""]
     files.append(str(Path(scene.labels or "").with_suffix(".dbf")))
     source = {
-        "format": [FORMAT, CELL, whole],
+        "format": [FORMAT, CELL, whole, reduction],
         "files": [[name, *_stamp(name)] for name in files],
         "imagery": scene.imagery.to_json(),
         "grid": scene.grid.to_json(),
@@ -201,26 +241,26 @@ def _remove_others(folder: Path, names: set[str]) -> None:
             shutil.rmtree(path)
 
 
-def _open(scene: Scene, dataset: Dataset, entry: Path, fill: Sequence[float], stack: ExitStack) -> TrainingScene:
+def _open(place: CachePlace, dataset: Dataset, fill: Sequence[float], stack: ExitStack) -> TrainingScene:
     """The scene from its cache entry, which is written first where it is missing."""
-    whole = entry.name == entry_name(scene, dataset, fill, whole=True)
+    entry, scene = place.entry, place.scene.reduced(place.reduction)
     if not entry.exists():
         with ExitStack() as files:
-            source = _source(scene, dataset, fill, files)
-            whole = _write_entry(scene, source, len(dataset.legend), entry, whole=whole)
-    whole = whole and (entry / "pixels.npy").exists()
+            _write_entry(scene, _source(place, dataset, fill, files), entry, whole=place.whole)
     counts: NDArray[np.uint16] = np.load(entry / "counts.npy")
-    if not whole:
-        return WindowedScene(scene, _source(scene, dataset, fill, stack), counts)
+    if not (place.whole and (entry / "pixels.npy").exists()):
+        return WindowedScene(scene, _source(place, dataset, fill, stack), counts)
     # A plain array over the mapping: slices of np.memmap cost ten times as much.
     pixels = np.asarray(np.load(entry / "pixels.npy", mmap_mode="r"))
     return CachedScene(scene, pixels, np.asarray(np.load(entry / "labels.npy", mmap_mode="r")), counts)
 
 
-def _source(scene: Scene, dataset: Dataset, fill: Sequence[float], stack: ExitStack) -> BlockSource:
+def _source(place: CachePlace, dataset: Dataset, fill: Sequence[float], stack: ExitStack) -> BlockSource:
+    scene = place.scene
     raster = stack.enter_context(open_raster(scene.imagery))
     labels = stack.enter_context(open_labels(scene, dataset))
-    return BlockSource(raster, labels, fill_values(fill, dataset.dtype))
+    values = fill_values(fill, dataset.dtype)
+    return BlockSource(raster, labels, values, scene.name, len(dataset.legend), place.reduction)
 
 
 def fill_values(fill: Sequence[float], dtype: DTypeLike) -> NDArray[Any]:
@@ -236,8 +276,8 @@ def fill_values(fill: Sequence[float], dtype: DTypeLike) -> NDArray[Any]:
     return values.astype(kind)
 
 
-def _write_entry(scene: Scene, source: BlockSource, classes: int, entry: Path, *, whole: bool) -> bool:
-    """Writes counts, and with `whole` the arrays; gives False when the disk has no room for them."""
+def _write_entry(scene: Scene, source: BlockSource, entry: Path, *, whole: bool) -> None:
+    """Writes counts, and with `whole` the arrays where the disk has room for them."""
     part = entry.with_name(f".{entry.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
@@ -246,13 +286,13 @@ def _write_entry(scene: Scene, source: BlockSource, classes: int, entry: Path, *
         arrays: Block | None = None
         if whole:
             arrays = _reserve(part, (len(source.fill), height, width), source.fill.dtype)
-        counts = np.zeros((classes, -(-height // CELL), -(-width // CELL)), dtype=np.uint16)
+        counts = np.zeros((source.classes, -(-height // CELL), -(-width // CELL)), dtype=np.uint16)
         for block in _blocks(scene, source):
             pixels, labels = source.read(block)
             rows, cols = block.slices
             if arrays is not None:
                 arrays[0][:, rows, cols], arrays[1][rows, cols] = pixels, labels
-            cells = cell_counts(labels, classes, scene.name)
+            cells = cell_counts(labels, source.classes)
             top, left = block.row // CELL, block.col // CELL
             counts[:, top : top + cells.shape[1], left : left + cells.shape[2]] = cells
         np.save(part / "counts.npy", counts)
@@ -260,12 +300,11 @@ def _write_entry(scene: Scene, source: BlockSource, classes: int, entry: Path, *
         part.rename(entry)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return whole and (entry / "pixels.npy").exists()
 
 
 def _blocks(scene: Scene, source: BlockSource) -> Iterator[Window]:
     """The scene in strips of full width, which suits line-wise formats; narrower where a strip would be too large."""
-    column = BLOCK * (len(source.fill) * source.fill.dtype.itemsize + 2)
+    column = BLOCK * source.reduction**2 * (len(source.fill) * source.fill.dtype.itemsize + 2)
     width = max(BLOCK, BLOCK_BYTES // column // CELL * CELL)
     return cut(scene.grid.window, BLOCK, width)
 
@@ -289,17 +328,18 @@ def _reserve(folder: Path, shape: tuple[int, int, int], dtype: DTypeLike) -> Blo
     return maps[0], maps[1]
 
 
-def cell_counts(labels: NDArray[np.uint8], classes: int, where: str) -> NDArray[np.uint16]:
-    """Pixels of each class in each cell, (classes, ceil(h / CELL), ceil(w / CELL)).
-
-    Raises `UnknownClass` for an index that is neither a class nor void.
-    """
+def refuse_unknown(labels: NDArray[np.uint8], classes: int, where: str) -> None:
+    """Raises `UnknownClass` for an index that is neither a class nor void; no such label comes as far as a loss."""
     beyond = labels[(labels >= classes) & (labels != VOID)]
     if beyond.size:
         raise UnknownClass(
             f"the labels of {where} hold the class index {beyond.max()}, and the legend has {classes} classes: "
             "correct the label rule in the project file"
         )
+
+
+def cell_counts(labels: NDArray[np.uint8], classes: int) -> NDArray[np.uint16]:
+    """Pixels of each class in each cell, (classes, ceil(h / CELL), ceil(w / CELL))."""
     height, width = labels.shape
     rows, cols = -(-height // CELL), -(-width // CELL)
     padded = np.full((rows * CELL, cols * CELL), VOID, dtype=np.uint8)

@@ -88,6 +88,21 @@ class RunFolder:
         return self.root / "fingerprint.json"
 
     @property
+    def split(self) -> Path:
+        """How training, validation and test were parted, as a `core.split.SplitReport`."""
+        return self.root / "split.json"
+
+    @property
+    def folds(self) -> Path:
+        """The runs of a cross-validation, a folder a fold, and their scores in `folds.json`."""
+        return self.root / "folds"
+
+    @property
+    def hardware(self) -> Path:
+        """The machine that the plan was made for, as a `core.plan.Hardware`."""
+        return self.root / "hardware.json"
+
+    @property
     def plan(self) -> Path:
         """The training plan with its reasons, as a `core.plan.Plan`."""
         return self.root / "plan.json"
@@ -121,6 +136,21 @@ class RunFolder:
     def model(self) -> Path:
         """The model bundle."""
         return self.root / "model"
+
+    @property
+    def forest(self) -> Path:
+        """The bundle of the forest, the baseline that a network is held against."""
+        return self.root / "forest"
+
+    @property
+    def ensemble(self) -> Path:
+        """The bundle that averages forest and network."""
+        return self.root / "ensemble"
+
+    @property
+    def baseline(self) -> Path:
+        """Class maps and scores of the forest on the labelled scenes."""
+        return self.root / "baseline"
 
     @property
     def maps(self) -> Path:

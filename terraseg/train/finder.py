@@ -61,7 +61,9 @@ def find_learning_rate(
         for calm in (quiet_lightning(), threads(plan.threads), kept_generators()):
             stack.enter_context(calm)
         module = build_module(dataset, fingerprint, plan).to(plan.device)
-        scenes = stack.enter_context(training_scenes(dataset, run.cache, cache_gb=CACHE_GB, fill=means(fingerprint)))
+        scenes = stack.enter_context(
+            training_scenes(dataset, run.cache, cache_gb=CACHE_GB, fill=means(fingerprint), reduction=plan.reduction_at)
+        )
         batches = make_batches(scenes, dataset, module)
         rates = [float(rate) for rate in np.geomspace(LOWEST, HIGHEST, steps)]
         losses = swept_losses(module, batches, rates, progress=progress)

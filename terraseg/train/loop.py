@@ -74,7 +74,9 @@ def train_model(
         clock.resume(state.elapsed, state.setup, state.closing)
         if not state.finished:
             fill = means(fingerprint)
-            scenes = stack.enter_context(training_scenes(dataset, run.cache, cache_gb=cache_gb, fill=fill))
+            scenes = stack.enter_context(
+                training_scenes(dataset, run.cache, cache_gb=cache_gb, fill=fill, reduction=plan.reduction_at)
+            )
             logger = TensorBoardLogger(run.tensorboard, name="", version="", purge_step=state.step + 1)
             board = Board(logger, dataset.legend, fingerprint)
             tiles = arrange(scenes, plan)
@@ -85,6 +87,16 @@ def train_model(
                 torch.set_num_threads(fastest_threads(module, batches, plan.threads, autocasting(plan)))
             _fit(module, batches, Conductor(stage, state, clock, optimizer))
         return _trained(module, state, fingerprint, dataset, run)
+
+
+def trained_so_far(dataset: Dataset, fingerprint: Fingerprint, plan: Plan, run: RunFolder) -> TrainedModel | None:
+    """What a training that was stopped or failed has learnt: its best weights, without a validation its last.
+
+    None where no checkpoint was written yet. Raises as `train_model` does for a run folder of another training.
+    """
+    with kept_generators():
+        state, _, module = _taken_up(dataset, fingerprint, plan, run)
+        return _trained(module, state, fingerprint, dataset, run) if state.step else None
 
 
 def make_batches(
@@ -159,9 +171,10 @@ def _trained(
         gsd_m=fingerprint.gsd_m,
         tile=plan.tile,
         overlap=plan.overlap,
-        stride=network_stride(plan.network, plan.network_options),
+        stride=network_stride(plan.network, plan.network_options) * plan.reduction,
         network_options=architecture_options(plan.network_options),
         provenance=_provenance(network, plan, state, fingerprint) | {"scenes": trained_on},
+        reduction=plan.reduction,
     )
     return TrainedModel(network.eval(), spec)
 

@@ -91,7 +91,7 @@ def arrange(scenes: Sequence[TrainingScene], plan: Plan) -> tuple[TileBatch, ...
     The order is shuffled by the plan's seed, so that the first batches are a fair part of the whole. Tiles without a
     labelled pixel are left out.
     """
-    side = min(plan.tile, LARGEST_TILE)
+    side = min(plan.tile // plan.reduction, LARGEST_TILE)
     everywhere = (t for n, s in enumerate(scenes) for w in s.scene.validation for t in tiled(n, w, side))
     tiles = [t for t in everywhere if scenes[t.scene].counts[:, *cells_of(t.window, whole=False)].any()]
     order = np.argsort(uniforms(plan.seed, TILES, 0, np.arange(len(tiles)), 1)[:, 0], kind="stable")

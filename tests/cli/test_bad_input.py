@@ -30,6 +30,7 @@ steps = 2
 crop = 32
 batch = 2
 """
+PREPARED = {".lock", "options.json", "dataset.json", "fingerprint.json", "split.json", "split.png"}
 RGB = '"red", "green", "blue"'
 
 
@@ -127,7 +128,7 @@ def test_bad_data_are_one_sentence(
     for word in words:
         assert word in lines[0], lines[0]
     left = {p.name for p in tmp_path.rglob("*") if p.is_file() and "runs" in p.parts}
-    assert left <= {".lock", "options.json", "dataset.json", "fingerprint.json", "plan.json", "done.json"}
+    assert left <= {*PREPARED, "plan.json", "hardware.json", "done.json"}
     if make is not no_network:
         assert not left
 

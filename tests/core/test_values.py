@@ -1,13 +1,14 @@
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from terraseg.core.classes import LandClass, Legend
 from terraseg.core.dataset import Dataset, Imagery, LabelRule, Scene
-from terraseg.core.fingerprint import BandFacts, Fingerprint, SceneFacts
+from terraseg.core.fingerprint import BandFacts, Fingerprint, ObjectFacts, SceneFacts
 from terraseg.core.modelspec import ModelSpec
 from terraseg.core.options import read_options
+from terraseg.core.split import Overlap, SplitReport
 from terraseg.core.window import Window
 from terraseg.errors import BadOption, BrokenBundle, UnknownName
 from tests.makers import make_grid
@@ -48,7 +49,19 @@ def test_a_data_set_survives_json() -> None:
 def test_a_fingerprint_survives_json() -> None:
     band, scene = BandFacts("red", 1, 2, 0, 1, 3), SceneFacts("a", 8, 8, None, 1.0, 0.5, (3, 1))
     facts = Fingerprint("uint8", (band,), (scene,), ("x", "y"), (3, 1), 64, 0, None)
-    assert Fingerprint.from_json(through_json(facts.to_json())) == facts  # type: ignore[arg-type]  # JSON is Any
+    full = replace(
+        facts,
+        gsd_range_m=(0.5, 0.6),
+        validation_class_pixels=(1, 0),
+        class_scenes=(1, 1),
+        autocorrelation_m=4.5,
+        objects=(ObjectFacts("x", 2, (1.0, 2.0, 3.0), (1.0, 1.5, 2.0), 0.25),),
+        overlaps=(Overlap("a", "b", Window(0, 0, 2, 3), Window(4, 5, 2, 3), 0.1, "map"),),
+    )
+    for value in (facts, full):
+        assert Fingerprint.from_json(through_json(value.to_json())) == value  # type: ignore[arg-type]  # JSON is Any
+    report = SplitReport("so", ("beware",), 7, (("a", "b"), ("c",)), 12)
+    assert SplitReport.from_json(through_json(report.to_json())) == report  # type: ignore[arg-type]  # JSON is Any
     assert facts.class_shares == (0.75, 0.25)
 
 

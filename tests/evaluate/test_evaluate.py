@@ -84,6 +84,9 @@ def test_the_total_is_one_matrix_over_all_scenes(pair: Pair, tmp_path: Path) -> 
     assert result.scenes[1].scores.mean_iou == 1.0
     assert result.total == result.scenes[0].scores + result.scenes[1].scores
     assert Evaluation.from_json(json.loads(json.dumps(result.to_json(), allow_nan=False))) == result
+    beside = replace(result, baseline=result)
+    assert Evaluation.from_json(json.loads(json.dumps(beside.to_json(), allow_nan=False))) == beside
+    assert "baseline" not in result.to_json()
 
 
 def test_a_map_with_its_classes_in_another_order_is_matched_by_name(pair: Pair, tmp_path: Path) -> None:

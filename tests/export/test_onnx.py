@@ -1,6 +1,7 @@
 """The exported graph against torch, on trained weights, at sizes it has not seen."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -99,6 +100,25 @@ def test_onnx_runtime_agrees_with_torch_on_trained_weights(name: str) -> None:
 
 
 SMALL = {"depth": 2, "width": 4}
+
+
+@pytest.mark.parametrize("reduction", [2, 3])
+def test_a_reduced_model_scores_means_and_spreads_their_probabilities(reduction: int) -> None:
+    spec = make_spec("unet", SMALL)
+    spec = replace(spec, reduction=reduction, stride=spec.stride * reduction)
+    network = trained(spec, outputs=3, steps=10)
+    graph = onnx_bytes(network, spec)
+    for number, height, width in SIZES:
+        pixels = np.ascontiguousarray(make_scene(7, number, 256)[0][:, :, :height, :width])
+        found = run(graph, pixels)
+        assert found.shape == (number, 3, height, width)
+        np.testing.assert_allclose(found, torch_scores(network, spec, pixels), atol=1e-4, rtol=0)
+        np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
+    flat = np.repeat(np.repeat(make_scene(8, 1, 16)[0], reduction, axis=2), reduction, axis=3)
+    coarse = torch_scores(network, replace(spec, reduction=1), flat[:, :, ::reduction, ::reduction])
+    middle = run(graph, flat)[:, :, reduction // 2 :: reduction, reduction // 2 :: reduction]
+    if reduction % 2:
+        np.testing.assert_allclose(middle, coarse, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "int16", "float32", "float64"])

@@ -33,8 +33,14 @@ SETTINGS = """
 [train]
 network = "simple-unet"
 steps = 8
+
+[sample]
 crop = 64
 batch = 2
+
+[forest]
+pixels = 2000
+trees = 4
 
 [predict]
 tile = 128

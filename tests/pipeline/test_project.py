@@ -25,8 +25,16 @@ def test_tables_become_options_and_the_rest_keeps_its_default(tmp_path: Path) ->
 
 def test_an_override_wins_over_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, DATA + "[train]\nsteps = 30\n")
-    project = read_project(path, ["train.steps=7", "train.network=unet", 'train.augment=["d4"]'])
-    assert (project.train.steps, project.train.network, project.train.augment) == (7, "unet", ("d4",))
+    project = read_project(path, ["train.steps=7", "train.network=unet", 'sample.augment=["d4"]'])
+    assert (project.train.steps, project.train.network, project.sample.augment) == (7, "unet", ("d4",))
+
+
+@pytest.mark.parametrize("length", ["train.epochs=2", "train.time_budget=5m", "train.steps=9"])
+def test_an_overriding_length_takes_the_place_of_the_file_s(tmp_path: Path, length: str) -> None:
+    project = read_project(write(tmp_path, DATA + '[train]\ntime_budget = "8m"\n'), [length])
+    train = project.train
+    told = {"epochs": train.epochs, "time_budget": train.time_budget, "steps": train.steps}
+    assert {f"train.{name}={value}" for name, value in told.items() if value} == {length}
 
 
 @pytest.mark.parametrize(
@@ -34,6 +42,7 @@ def test_an_override_wins_over_the_file(tmp_path: Path) -> None:
     [
         (DATA + "[trian]\n", r"the table \[trian\]: did you mean 'train'"),
         (DATA + "[train]\nstep = 3\n", r"the key 'step', which means nothing there: did you mean 'steps'"),
+        (DATA + "[train]\ncrop = 64\n", r"the key 'crop' under \[train\]: it belongs under \[sample\]"),
         (DATA + '[train]\nsteps = "many"\n', r"steps = 'many' cannot be used"),
         (DATA + '[train]\ntime_budget = "soon"\n', r"'soon' cannot be read: write it as 90s, 8m"),
         (DATA + '[train]\nsteps = 3\ntime_budget = "8m"\n', "choose one"),

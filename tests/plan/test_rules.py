@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from terraseg.core.fingerprint import BandFacts, Fingerprint, SceneFacts
-from terraseg.core.plan import Hardware, Plan
+from terraseg.core.fingerprint import BandFacts, Fingerprint, ObjectFacts, SceneFacts
+from terraseg.core.plan import Hardware, Plan, StepTime
 from terraseg.errors import BadOption
-from terraseg.plan.options import TrainOptions, seconds
+from terraseg.plan.options import OptimizeOptions, SampleOptions, TrainingOptions, TrainOptions, seconds
 from terraseg.plan.rules import make_plan
 
 SCENE = SceneFacts("a", 1024, 2048, 0.3, 1.0, 1.0, (10, 10))
@@ -17,57 +17,139 @@ SERVER = Hardware(16, 128 * 2**30, "cuda", "a GPU", 40 * 2**30, bf16=True)
 
 def test_every_choice_has_a_reason() -> None:
     for machine in (LAPTOP, SERVER):
-        plan = make_plan(FACTS, machine, TrainOptions())
-        unsaid = {"steps", "loss", "gradient_clip", "reasons"}
+        plan = make_plan(FACTS, machine, TrainingOptions())
+        unsaid = {"steps", "reasons"}
         assert set(plan.reasons) == {name for name in vars(plan) if name not in unsaid}
 
 
 def test_a_plan_survives_json() -> None:
-    plan = make_plan(FACTS, LAPTOP, TrainOptions())
+    plan = make_plan(FACTS, LAPTOP, TrainingOptions())
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
 def test_what_the_user_sets_is_taken_as_it_is() -> None:
-    options = TrainOptions("unet-resnet", "resnet50", "w.safetensors", 96, 3, 77, "", 0.5, "bf16", ("d4",), 2, 9)
-    plan = make_plan(FACTS, LAPTOP, options)
+    train = TrainOptions(
+        steps=77,
+        network="unet-resnet",
+        encoder="resnet50",
+        pretrained_path="w.safetensors",
+        loss={"ce": 1, "dice": 0.5},
+        learning_rate=0.5,
+        precision="bf16",
+        patience=2,
+        seed=9,
+    )
+    sample = SampleOptions(reduction=2, crop=96, batch=3, accumulate=3, augment=("d4",), centred_share=0.4)
+    optimize = OptimizeOptions(
+        schedule="poly",
+        warm_up=0.1,
+        weight_decay=0.2,
+        encoder_rate=0.3,
+        freeze=0.5,
+        average="swa",
+        gradient_clip=2.0,
+        class_weights=(1.0, 3.0),
+        label_smoothing=0.05,
+    )
+    plan = make_plan(FACTS, LAPTOP, TrainingOptions(train, sample, optimize))
     assert plan.network_options == {"encoder": "resnet50", "pretrained_path": "w.safetensors"}
-    assert (plan.crop, plan.batch, plan.steps, plan.time_budget_s) == (96, 3, 77, None)
-    assert (plan.learning_rate, plan.precision, plan.augment, plan.patience, plan.seed) == (0.5, "bf16", ("d4",), 2, 9)
+    renamed = {"network", "encoder", "pretrained_path", "quality", "time_budget", "epochs", "cache_gb"}
+    for table in (train, sample, optimize):
+        for name, value in vars(table).items():
+            if name not in renamed:
+                assert getattr(plan, name) == value, name
+                assert plan.time_budget_s is None
 
 
 def test_exactly_one_length_is_set() -> None:
-    for options in (TrainOptions(), TrainOptions(steps=5), TrainOptions(time_budget="8m")):
-        plan = make_plan(FACTS, LAPTOP, options)
+    for train in (TrainOptions(), TrainOptions(steps=5), TrainOptions(time_budget="8m"), TrainOptions(epochs=3)):
+        plan = make_plan(FACTS, LAPTOP, TrainingOptions(train))
         assert (plan.steps is None) != (plan.time_budget_s is None)
+
+
+def test_an_epoch_covers_the_training_pixels_once() -> None:
+    sample = SampleOptions(crop=10, batch=4, reduction=2)
+    assert make_plan(FACTS, LAPTOP, TrainingOptions(TrainOptions(epochs=3), sample)).steps == 3 * 7
+
+
+def test_quality_says_how_long_where_nothing_else_does() -> None:
+    lengths = [
+        make_plan(FACTS, LAPTOP, TrainingOptions(TrainOptions(quality=quality))).time_budget_s
+        for quality in ("fast", "balanced", "best")
+    ]
+    short, usual, long = (length or 0 for length in lengths)
+    assert 0 < short < usual < long
+    assert make_plan(FACTS, LAPTOP, TrainingOptions(TrainOptions(quality="best", steps=9))).steps == 9
+
+
+def test_rare_classes_weigh_more_and_absent_ones_nothing() -> None:
+    facts = replace(FACTS, class_names=("a", "b", "c"), class_pixels=(900, 100, 0))
+    weights = make_plan(facts, LAPTOP, TrainingOptions(optimize=OptimizeOptions(class_weights="auto"))).class_weights
+    assert weights is not None
+    assert weights[1] > weights[0] > weights[2] == 0
+    assert weights[0] * 0.9 + weights[1] * 0.1 == pytest.approx(1)
+
+
+def with_objects(*objects: tuple[str, float], unit: str = "px", gsd_m: float | None = 0.5) -> Fingerprint:
+    """Facts with objects of these median widths; the class "rare" has few pixels."""
+    names = tuple(name for name, _ in objects)
+    facts = tuple(ObjectFacts(name, 5, (1, 2, 3), (width / 2, width, 2 * width), 0.0) for name, width in objects)
+    pixels = tuple(1 if name == "rare" else 1000 for name in names)
+    return replace(FACTS, class_names=names, class_pixels=pixels, objects=facts, object_unit=unit, gsd_m=gsd_m)
+
+
+@pytest.mark.parametrize(
+    ("facts", "reduction"),
+    [
+        (with_objects(("road", 22), ("house", 45)), 2),
+        (with_objects(("road", 22), ("rare", 3)), 2),
+        (with_objects(("tree", 8), ("house", 45)), 1),
+        (with_objects(("house", 500)), 4),
+        (with_objects(("house", 9.0), unit="m", gsd_m=0.3), 3),
+        (with_objects(), 1),
+    ],
+)
+def test_the_narrowest_objects_say_how_far_imagery_is_reduced(facts: Fingerprint, reduction: int) -> None:
+    plan = make_plan(facts, LAPTOP, TrainingOptions())
+    assert plan.reduction == plan.reduction_at(facts.gsd_m) == reduction
+    assert (plan.tile % reduction, plan.overlap % reduction) == (0, 0)
+    assert plan.gsd_m == (None if facts.gsd_m is None else facts.gsd_m * reduction)
+
+
+def test_a_step_stays_within_half_of_the_memory() -> None:
+    small = replace(LAPTOP, memory=10**9, timings=(StepTime("unet-light", "resnet18", 128, 0.1, 10**8),))
+    plan = make_plan(FACTS, small, TrainingOptions())
+    assert -(-plan.batch // plan.accumulate) * 10**8 <= 0.5 * 10**9
+    assert make_plan(FACTS, replace(small, memory=10**12), TrainingOptions()).accumulate == 1
 
 
 @pytest.mark.parametrize(("gsd_m", "crop"), [(0.3, 128), (0.2, 192), (0.07, 256), (10.0, 128), (None, 128)])
 def test_a_crop_is_sized_on_the_ground(gsd_m: float | None, crop: int) -> None:
     facts = replace(FACTS, gsd_m=gsd_m, scenes=(replace(SCENE, gsd_m=gsd_m),))
-    assert make_plan(facts, LAPTOP, TrainOptions()).crop == crop
+    assert make_plan(facts, LAPTOP, TrainingOptions()).crop == crop
 
 
 @pytest.mark.parametrize("side", [40, 64, 130, 200, 384])
 def test_a_crop_fits_a_small_scene_more_than_once(side: int) -> None:
     facts = replace(FACTS, scenes=(SCENE, replace(SCENE, height=side)))
-    crop = make_plan(facts, LAPTOP, TrainOptions()).crop
+    crop = make_plan(facts, LAPTOP, TrainingOptions()).crop
     assert crop % 32 == 0
     assert crop <= max(32, side // 2)
 
 
 def test_a_gpu_gets_larger_work_than_a_laptop() -> None:
-    small, large = make_plan(FACTS, LAPTOP, TrainOptions()), make_plan(FACTS, SERVER, TrainOptions())
+    small, large = make_plan(FACTS, LAPTOP, TrainingOptions()), make_plan(FACTS, SERVER, TrainingOptions())
     assert (small.precision, large.precision) == ("fp32", "bf16")
     assert large.batch * large.crop**2 > small.batch * small.crop**2
 
 
 def test_measurements_are_not_given_other_colours() -> None:
-    assert "photometric" in make_plan(FACTS, LAPTOP, TrainOptions()).augment
-    assert "photometric" not in make_plan(replace(FACTS, dtype="uint16"), LAPTOP, TrainOptions()).augment
+    assert "photometric" in make_plan(FACTS, LAPTOP, TrainingOptions()).augment
+    assert "photometric" not in make_plan(replace(FACTS, dtype="uint16"), LAPTOP, TrainingOptions()).augment
 
 
 def test_nothing_stops_early_where_nothing_judges() -> None:
-    assert make_plan(replace(FACTS, validation_pixels=0), LAPTOP, TrainOptions()).patience == 0
+    assert make_plan(replace(FACTS, validation_pixels=0), LAPTOP, TrainingOptions()).patience == 0
 
 
 @pytest.mark.parametrize(("text", "value"), [("90s", 90), ("8m", 480), ("1h30m", 5400), ("1.5m", 90)])
@@ -85,4 +167,4 @@ def test_two_lengths_or_a_nonsense_size_are_refused() -> None:
     with pytest.raises(BadOption, match="choose one"):
         TrainOptions(steps=5, time_budget="8m")
     with pytest.raises(BadOption, match="crop = 0"):
-        TrainOptions(crop=0)
+        SampleOptions(crop=0)

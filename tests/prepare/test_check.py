@@ -16,10 +16,11 @@ from terraseg.errors import BandMismatch, CrsMissing, EmptyDataset, NoOverlap, U
 from terraseg.pipeline.project import read_project
 from terraseg.prepare.check import CheckResult, check_sources
 from terraseg.prepare.dataset import read_dataset
-from terraseg.prepare.fingerprint import count_classes, measure_fingerprint
+from terraseg.prepare.fingerprint import measure_fingerprint
 from terraseg.prepare.options import DataOptions
 from terraseg.prepare.projectfile import project_text
 from terraseg.prepare.split import split_dataset
+from terraseg.prepare.survey import count_classes, survey_dataset
 from tests.makers import make_grid, make_labels, make_pixels, make_raster
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -247,16 +248,16 @@ def test_the_fingerprint_has_the_statistics_of_the_training_pixels(tmp_path: Pat
     make_raster(tmp_path / "images/a.tif", grid)
     make_labels(tmp_path / "masks/a.tif", grid)
     _, dataset = checked(tmp_path)
-    counts = count_classes(dataset)
-    split, _ = split_dataset(dataset, counts, ())
-    facts = measure_fingerprint(split, counts)
+    survey = survey_dataset(dataset)
+    split, report = split_dataset(dataset, survey)
+    facts = measure_fingerprint(split, survey)
     kept = np.zeros((grid.height, grid.width), bool)
     for window in split.scenes[0].train:
         kept[window.slices] = True
     pixels = make_pixels(grid).astype(float)[:, kept]
     assert [b.mean for b in facts.bands] == pytest.approx(pixels.mean(axis=1).tolist())
     assert [b.std for b in facts.bands] == pytest.approx(pixels.std(axis=1).tolist())
-    assert facts.train_pixels + facts.validation_pixels == grid.height * grid.width
+    assert facts.train_pixels + facts.validation_pixels == grid.height * grid.width - report.gap_px * 100
     assert facts.gsd_m == pytest.approx(0.5, rel=0.01)
 
 

@@ -16,11 +16,13 @@ from terraseg.core.classes import LandClass, Legend
 from terraseg.core.dataset import Imagery
 from terraseg.core.grid import Grid
 from terraseg.errors import BadOption, EmptyDataset, UnknownClass
+from terraseg.evaluate.evaluate import Evaluation, SceneScores
+from terraseg.evaluate.scores import score
 from terraseg.report.build import MappedScene, build_report
 from terraseg.report.options import ReportOptions
 from terraseg.store.classmap import write_class_map
 from terraseg.store.imagery import write_raster
-from terraseg.store.rundir import RunFolder, read_json
+from terraseg.store.rundir import RunFolder, read_json, write_json
 
 SECTIONS = ["maps", "areas", "accuracy", "training", "plan", "provenance"]
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
@@ -204,3 +206,27 @@ def test_maps_of_different_classes_do_not_share_a_report(finished: Any, tmp_path
     write_class_map(other.map_path, finished.maps["south"], finished.dataset.scenes[0].grid, legend)
     with pytest.raises(UnknownClass, match="different classes"):
         build_report(RunFolder(tmp_path), finished.dataset, [finished.scenes[0], other])
+
+
+@pytest.mark.parametrize(
+    ("hits", "words"),
+    [
+        (60, "Deep learning paid: it brought 11.3 points."),
+        (48, "within a point of each other, so the network has not paid yet"),
+        (20, "The network is 20.5 points behind"),
+    ],
+)
+def test_a_forest_s_scores_stand_beside_the_network_s(finished: Any, tmp_path: Path, hits: int, words: str) -> None:
+    """Of 100 pixels, half of them land: the forest gets 24 of each half right."""
+    legend = Legend(finished.dataset.legend.classes[:2])
+    network = score(np.array([[hits - hits // 2, 50 - hits + hits // 2], [50 - hits // 2, hits // 2]]), legend)
+    forest = score(np.array([[24, 26], [26, 24]]), legend)
+    run = RunFolder(tmp_path)
+    beside = Evaluation("test", (SceneScores("north", "north.tif", forest),))
+    write_json(run.scores, Evaluation("test", (SceneScores("north", "n.tif", network),), beside).to_json())
+    page = Page(build_report(run, finished.dataset, []).read_text(encoding="utf-8"))
+    text = page.text.replace("\xa0", " ")
+    assert "Did deep learning pay?" in text
+    assert f"reaches a mean IoU of {forest.mean_iou:.3f}" in text
+    assert words in text
+    assert len(page.all("caption")) == len(page.all("table"))

@@ -6,10 +6,12 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from terraseg.core.lrcurve import LrCurve
-from terraseg.report.curves import lr_figure
+from terraseg.report.content import ProgressRow
+from terraseg.report.curves import losses_figure, lr_figure, scores_figure
 
 RATES = tuple(np.geomspace(1e-7, 10, 50).tolist())
 LOSSES = (*np.linspace(0.7, 0.2, 45).tolist(), 0.5, 2.0, 9.0, 50.0, 300.0)
@@ -52,3 +54,29 @@ def test_drawing_loads_no_pyplot() -> None:
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+ROWS = (
+    ProgressRow(10, train_loss=0.9),
+    ProgressRow(20, train_loss=0.6, val_loss=0.7, accuracy=0.5, mean_iou=0.25),
+    ProgressRow(30, train_loss=0.4, val_loss=0.8, accuracy=0.75, mean_iou=0.5),
+)
+
+
+def drawn_in(figure: Figure) -> dict[object, object]:
+    return {line.get_label(): np.asarray(line.get_xydata()).tolist() for line in figure.axes[0].get_lines()}
+
+
+def test_a_training_is_drawn_where_it_has_numbers() -> None:
+    assert drawn_in(losses_figure(ROWS)) == {
+        "training loss": [[10, 0.9], [20, 0.6], [30, 0.4]],
+        "validation loss": [[20, 0.7], [30, 0.8]],
+    }
+    figure = scores_figure(ROWS)
+    assert drawn_in(figure) == {"mean IoU": [[20, 0.25], [30, 0.5]], "accuracy": [[20, 0.5], [30, 0.75]]}
+    assert figure.axes[0].get_ylim() == (0, 1)
+
+
+def test_a_training_without_scores_gives_an_empty_figure() -> None:
+    assert scores_figure(ROWS[:1]).axes[0].get_lines() == []
+    losses_figure(()).savefig(io.BytesIO(), dpi=50)

@@ -12,7 +12,7 @@ from terraseg.core.classes import PALETTE, LandClass, Legend
 from terraseg.core.modelspec import ModelSpec
 from terraseg.errors import BrokenBundle
 from terraseg.store import bundle
-from terraseg.store.bundle import bundle_hash, onnx_path, read_spec, read_weights, write_bundle
+from terraseg.store.bundle import bundle_hash, copy_bundle, onnx_path, read_spec, read_weights, write_bundle
 
 SPEC = ModelSpec(
     "unet",
@@ -67,6 +67,13 @@ def test_writing_twice_gives_the_same_bytes(model: Path, tmp_path: Path) -> None
     write_bundle(tmp_path / "again", SPEC, onnx=b"graph", weights=dict(reversed(make_weights().items())))
     for path in model.iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_copy_has_the_same_bytes(model: Path, tmp_path: Path) -> None:
+    copy_bundle(model, tmp_path / "copy")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "copy").iterdir()} == {
+        p.name: p.read_bytes() for p in model.iterdir()
+    }
 
 
 def test_an_older_bundle_is_replaced_and_nothing_is_left_beside(model: Path) -> None:

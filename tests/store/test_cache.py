@@ -20,7 +20,16 @@ from terraseg.core.dataset import Dataset, Imagery, LabelRule, Scene
 from terraseg.core.window import Window
 from terraseg.errors import UnknownClass
 from terraseg.store import cache
-from terraseg.store.cache import CELL, CachedScene, WindowedScene, cell_counts, fill_values, fitting, training_scenes
+from terraseg.store.cache import (
+    CELL,
+    CachedScene,
+    WindowedScene,
+    cell_counts,
+    fill_values,
+    fitting,
+    refuse_unknown,
+    training_scenes,
+)
 from terraseg.store.imagery import write_raster
 from tests.makers import make_grid
 
@@ -78,13 +87,40 @@ def test_cached_and_windowed_scenes_read_the_same(
             assert got[0].dtype == np.dtype(dtype)
             assert np.array_equal(got[0], pixels[:, *window.slices])
             assert np.array_equal(got[1], labels[window.slices])
-        assert np.array_equal(found.counts, cell_counts(labels, 2, "here"))
+        assert np.array_equal(found.counts, cell_counts(labels, 2))
+
+
+@pytest.mark.parametrize("cache_gb", [1.0, 0.0])
+@pytest.mark.parametrize("factor", [2, 3])
+def test_reduced_scenes_hold_means_and_commonest_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: int, cache_gb: float
+) -> None:
+    monkeypatch.setattr(cache, "BLOCK", 2 * CELL)
+    monkeypatch.setattr(cache, "BLOCK_BYTES", 1)
+    scene = make_scene(tmp_path, height=71, width=97)
+    pixels, labels = expected(scene, "uint8")
+    with training_scenes(
+        make_dataset(scene), tmp_path / "c", cache_gb=cache_gb, fill=FILL, reduction=lambda _: factor
+    ) as (found,):
+        grid = found.scene.grid
+        assert (grid.height, grid.width) == (71 // factor, 97 // factor)
+        assert np.allclose(grid.to_map(1, 1), scene.grid.to_map(factor, factor))
+        assert found.scene.train == (Window(0, 0, grid.height, grid.width),)
+        got, truth = found.read(Window(2, 3, 17, 20))
+        for row in range(17):
+            for col in range(20):
+                place = np.s_[(row + 2) * factor : (row + 3) * factor, (col + 3) * factor : (col + 4) * factor]
+                assert np.allclose(got[:, row, col], pixels[:, *place].mean(axis=(1, 2)), atol=0.5001)
+                counts = np.bincount(labels[place].ravel(), minlength=256)
+                wanted = 255 if 2 * counts[:2].sum() < factor**2 else counts[:2].argmax()
+                assert truth[row, col] == wanted
+        assert np.array_equal(found.counts, cell_counts(found.read(grid.window)[1], 2))
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 3))
 def test_cells_count_the_pixels_of_each_class(height: int, width: int, seed: int) -> None:
     labels = np.random.default_rng(seed).choice([0, 1, 2, 255], size=(height, width)).astype(np.uint8)
-    counts = cell_counts(labels, 3, "here")
+    counts = cell_counts(labels, 3)
     for k in range(3):
         for row in range(counts.shape[1]):
             for col in range(counts.shape[2]):
@@ -95,7 +131,7 @@ def test_cells_count_the_pixels_of_each_class(height: int, width: int, seed: int
 
 def test_an_index_beyond_the_legend_is_refused() -> None:
     with pytest.raises(UnknownClass, match="class index 2, and the legend has 2 classes"):
-        cell_counts(np.array([[0, 2, 255]], dtype=np.uint8), 2, "here")
+        refuse_unknown(np.array([[0, 2, 255]], dtype=np.uint8), 2, "here")
 
 
 def test_a_copy_is_made_once_and_again_when_its_source_changes(tmp_path: Path) -> None:

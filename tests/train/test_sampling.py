@@ -28,7 +28,7 @@ class InMemory:
 
     @property
     def counts(self) -> NDArray[np.uint16]:
-        return cell_counts(self.labels, 3, "here")
+        return cell_counts(self.labels, 3)
 
     def read(self, window: Window) -> Block:
         return self.labels[window.slices][None], self.labels[window.slices]

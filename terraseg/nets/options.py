@@ -1,0 +1,145 @@
+"""The options of each network: one dataclass a family, plain values only."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from terraseg.nets.light_unet import DecoderWidth
+from terraseg.nets.residual_unet import Bottleneck, Shortcut
+
+Width = Annotated[int, Field(ge=1, le=1024)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+INITIAL = frozenset({"pretrained", "pretrained_path"})
+"""Options that choose the initial weights and leave the architecture as it is."""
+
+
+@dataclass(frozen=True)
+class SimpleUNetOptions:
+    """Of `simple-unet`: a whole earlier model to start from."""
+
+    pretrained_path: str | None = None
+
+
+@dataclass(frozen=True)
+class ClassicUNetOptions:
+    """Of `unet`: levels, channels of the first one, batch normalisation; a whole earlier model to start from."""
+
+    depth: Annotated[int, Field(ge=1, le=8)] = 4
+    width: Width = 64
+    batch_norm: bool = False
+    pretrained_path: str | None = None
+
+
+@dataclass(frozen=True)
+class ResidualUNetOptions:
+    """Of `residual-unet`: kind of shortcut and bottleneck, channels of the first block; an earlier model to start from."""
+
+    shortcut: Shortcut = "concat"
+    bottleneck: Bottleneck = "parallel"
+    width: Width = 32
+    pretrained_path: str | None = None
+
+
+@dataclass(frozen=True)
+class ResNetUNetOptions:
+    """Of `unet-resnet`: the ResNet, its initial weights and its stochastic depth, or a whole earlier model to start from."""
+
+    encoder: str = "resnet101"
+    pretrained: bool = False
+    pretrained_path: str | None = None
+    drop_path: Rate = 0.0
+
+
+@dataclass(frozen=True)
+class LightUNetOptions:
+    """Of `unet-light`: the encoder, its weights and its stochastic depth, or a whole earlier model to start from.
+
+    `decoder` is how wide the decoder's five blocks are, from the finest: "tiny" 8-16-32-48-96, "light" 16-32-48-64-128,
+    "wide" 32-64-96-128-256. `dropout` is the share of the encoder's deepest channels dropped in training.
+    """
+
+    encoder: str = "resnet18"
+    pretrained: bool = False
+    pretrained_path: str | None = None
+    drop_path: Rate = 0.0
+    decoder: DecoderWidth = "light"
+    dropout: Rate = 0.0
+
+
+@dataclass(frozen=True)
+class DynamicUNetOptions:
+    """Of `dynamic-unet`: the encoder, its weights and its dropout, or a whole earlier model to start from."""
+
+    encoder: str = "resnet34"
+    pretrained: bool = False
+    pretrained_path: str | None = None
+    dropout: Rate = 0.0
+    drop_path: Rate = 0.0
+
+
+@dataclass(frozen=True)
+class DecoderOptions:
+    """Of `unetplusplus`, `manet`, `linknet`, `upernet` and `segformer`: the encoder, its weights and its stochastic depth.
+
+    `width` is the channels of the decoder, see `nets.decoders.RECIPES`; None takes the published one.
+    """
+
+    encoder: str = "resnet18"
+    pretrained: bool = False
+    pretrained_path: str | None = None
+    drop_path: Rate = 0.0
+    width: Width | None = None
+
+
+@dataclass(frozen=True)
+class DropoutOptions:
+    """Of `fpn` and `pspnet`: as of the other decoders, and the share of the decoder's channels dropped in training."""
+
+    encoder: str = "resnet18"
+    pretrained: bool = False
+    pretrained_path: str | None = None
+    drop_path: Rate = 0.0
+    width: Width | None = None
+    dropout: Rate | None = None
+
+
+@dataclass(frozen=True)
+class DilatedOptions:
+    """Of `deeplabv3` and `deeplabv3plus`: as of `fpn`, and the encoder's total reduction, kept to 8 or 16 by dilation.
+
+    With `output_stride` 32 the encoder stays as it is, which every encoder can.
+    """
+
+    encoder: str = "resnet18"
+    pretrained: bool = False
+    pretrained_path: str | None = None
+    drop_path: Rate = 0.0
+    width: Width | None = None
+    dropout: Rate | None = None
+    output_stride: Literal[8, 16, 32] | None = None
+
+
+@dataclass(frozen=True)
+class PanOptions:
+    """Of `pan`: as of the other decoders, and the encoder's total reduction, 16 by dilation or 32 without."""
+
+    encoder: str = "resnet18"
+    pretrained: bool = False
+    pretrained_path: str | None = None
+    drop_path: Rate = 0.0
+    width: Width | None = None
+    output_stride: Literal[16, 32] | None = None
+
+
+@dataclass(frozen=True)
+class DptOptions:
+    """Of `dpt`: the transformer, its weights and its stochastic depth, channels of the fusion, dropout before the classes."""
+
+    encoder: str = "vit_tiny_patch16_224"
+    pretrained: bool = False
+    pretrained_path: str | None = None
+    drop_path: Rate = 0.0
+    width: Width = 64
+    dropout: Rate = 0.1
