@@ -39,7 +39,7 @@ from terraseg.town import make_town
 from terraseg.train.augment import AUGMENTATIONS
 from terraseg.train.hardware import find_hardware
 from terraseg.train.loop import make_batches, train_model
-from terraseg.train.module import SegmentationModule, autocasting, build_module, means
+from terraseg.train.module import SegmentationModule, build_module, means
 from terraseg.train.pace import fastest_threads
 from terraseg.train.watch import TrainEvent
 
@@ -279,7 +279,7 @@ def print_threads(bench: Bench) -> None:
         print(f"  {name:10} {count / statistics.median(seconds):7.2f}")
     plan = _seen(bench.plan, side, count)
     module = bench.module(plan)
-    picked = fastest_threads(module, make_batches(bench.scenes, bench.data.dataset, module), most, autocasting(plan))
+    picked = fastest_threads(module, make_batches(bench.scenes, bench.data.dataset, module), most)
     torch.set_num_threads(1)
     print(f"  terraseg takes {picked}")
 

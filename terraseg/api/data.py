@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from terraseg.api.notebook import watcher
-from terraseg.api.picture import Panel, Picture, class_image, panels, visible
+from terraseg.api.picture import Picture, whole
 from terraseg.api.settings import with_settings
 from terraseg.core.dataset import Dataset
 from terraseg.core.fingerprint import Fingerprint
@@ -36,22 +36,16 @@ class Data:
         return self.dataset.legend.names
 
     def show_batch(self, rows: int = 4, **settings: Any) -> Picture:
-        """Patches as training sees them, augmented, each beside its mask: two pairs a row.
+        """The first patches of a training as the network gets them, augmented, each beside its mask, three pairs a row.
 
         `settings` are those of training: `augment=()` shows plain patches, `crop=256` larger ones, `seed=1` others.
         """
-        from terraseg.train.preview import augmented_batch
+        from terraseg.train.showbatch import batch_picture
 
-        chosen = with_settings(self.project, {"batch": 2 * rows, **settings})
-        with self.project.run.locked():
-            plan = steps.plan(chosen, self.fingerprint, SILENT)
-            cache_gb = chosen.sample.cache_gb
-            images, masks = augmented_batch(self.dataset, self.fingerprint, plan, self.project.run, cache_gb=cache_gb)
-        pairs = [
-            (Panel("patch", visible(image, self.fingerprint)), Panel("mask", class_image(mask, self.dataset.legend)))
-            for image, mask in zip(images, masks, strict=True)
-        ]
-        return panels([[*one, *other] for one, other in zip(pairs[::2], pairs[1::2], strict=True)], self.dataset.legend)
+        run = self.project.run
+        with run.locked():
+            plan = steps.plan(with_settings(self.project, settings), self.fingerprint, SILENT)
+            return whole(batch_picture(self.dataset, self.fingerprint, plan, run, rows=rows))
 
     def __repr__(self) -> str:
         facts, scenes = self.fingerprint, len(self.dataset.scenes)

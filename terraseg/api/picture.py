@@ -4,21 +4,18 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from terraseg.core.classes import VOID, Legend
-from terraseg.core.fingerprint import Fingerprint
+from terraseg.core.classes import Legend
 from terraseg.errors import BadOption
 from terraseg.store.rundir import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RGB = ("red", "green", "blue")
-VOID_RGB = (128, 128, 128)
 SCREEN_DPI, PRINT_DPI = 100, 150
 PANEL_INCHES = 3.0
 
@@ -82,22 +79,13 @@ def panels(rows: Sequence[Sequence[Panel]], legend: Legend) -> Picture:
     return Picture(figure)
 
 
-def class_image(indices: NDArray[np.uint8], legend: Legend) -> Image:
-    """Class indices (height, width) in the classes' colours, (height, width, 3); void is grey."""
-    table = np.full((VOID + 1, 3), VOID_RGB, dtype=np.uint8)
-    table[: len(legend)] = [c.rgb for c in legend.classes]
-    return np.asarray(table[indices], dtype=np.uint8)
+def whole(image: Image) -> Picture:
+    """One image that fills its picture, pixel by pixel."""
+    from matplotlib.figure import Figure
 
-
-def visible(pixels: NDArray[Any], fingerprint: Fingerprint) -> Image:
-    """Raw pixels (bands, height, width) for the eye, (height, width, 3), stretched between the training data's percentiles.
-
-    Red, green and blue are taken by name, else the first three bands, else the first one as grey.
-    """
-    names = [band.name for band in fingerprint.bands]
-    by_name = [names.index(name) for name in RGB if name in names]
-    chosen = by_name if len(by_name) == len(RGB) else [0, 1, 2] if len(names) >= len(RGB) else [0, 0, 0]
-    low = np.array([fingerprint.bands[k].p01 for k in chosen])[:, None, None]
-    high = np.array([fingerprint.bands[k].p99 for k in chosen])[:, None, None]
-    shares = (pixels[chosen].astype(np.float64) - low) / np.maximum(high - low, 1e-9)
-    return np.asarray(np.moveaxis(np.nan_to_num(shares).clip(0, 1) * 255, 0, -1), dtype=np.uint8)
+    height, width = image.shape[:2]
+    figure = Figure(figsize=(width / SCREEN_DPI, height / SCREEN_DPI))
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.imshow(image, interpolation="none", aspect="auto")
+    axis.set_axis_off()
+    return Picture(figure)

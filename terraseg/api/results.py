@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terraseg.api.data import Data
-from terraseg.api.picture import Panel, Picture, class_image, panels, visible
+from terraseg.api.picture import Panel, Picture, panels
 from terraseg.core.classes import VOID
 from terraseg.core.dataset import Dataset, Role, Scene
 from terraseg.core.scorer import Scorer
@@ -19,6 +19,7 @@ from terraseg.evaluate.evaluate import Block, class_table, score_blocks
 from terraseg.evaluate.scores import Scores
 from terraseg.store.labels import open_labels
 from terraseg.store.raster import open_raster
+from terraseg.train.pictures import striped, visible
 
 Place = tuple[Scene, Window]
 SMALLEST_PANEL, LARGEST_PANEL = 64, 512
@@ -52,7 +53,7 @@ def results_picture(scorer: Scorer, data: Data, shown: tuple[int, Role], *, sour
     places = spread(labelled_places(data.dataset, part), count, min(LARGEST_PANEL, scorer.spec.tile))
     rows = []
     for seen in judge(scorer, data.dataset, places, source=source):
-        truth, guess = (class_image(indices, legend) for indices in (seen.block.truth, seen.block.prediction))
+        truth, guess = (striped(indices, legend) for indices in (seen.block.truth, seen.block.prediction))
         images = {"image": visible(seen.pixels, data.fingerprint), "truth": truth, "prediction": guess}
         rows.append([Panel(f"{seen.scene.name}: {title}", image) for title, image in images.items()])
     return panels(rows, legend)

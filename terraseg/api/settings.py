@@ -77,7 +77,9 @@ def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     if chosen.get("pretrained_path"):
         folder = Path(chosen["pretrained_path"]).resolve()
         if not folder.exists():
-            raise UnreadableFile(f"{folder} does not exist: pass pretrained_path a .safetensors file or a model's folder")
+            raise UnreadableFile(
+                f"{folder} does not exist: pass pretrained_path a .safetensors file or a model's folder"
+            )
         earlier = start_settings(folder, read_spec(folder)) if (folder / SPEC).is_file() else {}
         if chosen.get("network", earlier.get("network")) == earlier.get("network"):
             chosen = earlier | chosen

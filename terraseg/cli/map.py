@@ -1,5 +1,7 @@
 """terraseg map"""
 
+import os
+
 from terraseg.cli.flags import DEFAULT_CONFIG, Config, Engine, Epochs, Fresh, Overrides, Quality, Steps, TimeBudget
 
 
@@ -18,10 +20,14 @@ def run(
     from terraseg.cli.settings import open_project
     from terraseg.cli.tables import print_evaluation
     from terraseg.pipeline.map import map_project
+    from terraseg.train.world import leading
 
-    project = open_project(config, overrides, quality=quality, time_budget=time_budget, epochs=epochs, steps=steps)
-    with watching() as watch:
-        result = map_project(project, watch=watch, fresh=fresh, engine=engine)
+    with leading(os.environ) as leads:
+        if not leads:
+            return
+        project = open_project(config, overrides, quality=quality, time_budget=time_budget, epochs=epochs, steps=steps)
+        with watching() as watch:
+            result = map_project(project, watch=watch, fresh=fresh, engine=engine)
     if result.evaluation is not None:
         print_evaluation(result.evaluation)
     files = [result.model, *result.maps, *result.polygons, *result.statistics, result.report]

@@ -1,10 +1,16 @@
 """terraseg train"""
 
-from typing import Annotated
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from terraseg.cli.flags import DEFAULT_CONFIG, Config, Epochs, Folds, Fresh, Overrides, Quality, Steps, TimeBudget
+
+if TYPE_CHECKING:
+    from terraseg.core.watch import Watch
+    from terraseg.pipeline.project import Project
 
 
 def run(
@@ -21,6 +27,9 @@ def run(
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Trains both, and averages them in a third model.")
     ] = False,
+    show_batch: Annotated[
+        bool, typer.Option("--show-batch", help="Draws augmented patches beside their masks, and trains nothing.")
+    ] = False,
     fresh: Fresh = False,
 ) -> None:
     """Trains a model by the plan and writes its bundle; an interrupted training goes on where it was.
@@ -33,12 +42,31 @@ def run(
     from terraseg.pipeline import steps as pipeline
     from terraseg.pipeline.baseline import Training, train_models
     from terraseg.pipeline.folds import train_folds
+    from terraseg.train.world import leading
 
     wanted = Training(model, ensemble=ensemble, folds=folds)
-
-    project = open_project(config, overrides, quality=quality, time_budget=time_budget, epochs=epochs, steps=steps)
-    with project.run.locked(), watching() as watch:
-        if fresh:
-            pipeline.forget_run(project)
-        files = [train_folds(project, folds, watch)] if folds is not None else train_models(project, wanted, watch)
+    with leading(os.environ) as leads:
+        if not leads:
+            return
+        project = open_project(config, overrides, quality=quality, time_budget=time_budget, epochs=epochs, steps=steps)
+        with project.run.locked(), watching() as watch:
+            if fresh:
+                pipeline.forget_run(project)
+            if show_batch:
+                files = [_draw_batch(project, watch)]
+            elif folds is not None:
+                files = [train_folds(project, folds, watch)]
+            else:
+                files = train_models(project, wanted, watch)
     print_files([str(file) for file in files])
+
+
+def _draw_batch(project: "Project", watch: "Watch") -> Path:
+    """The picture of the first training patches, in the run's figures."""
+    from terraseg.pipeline import steps as pipeline
+
+    dataset, facts = pipeline.prepare(project, watch)
+    made = pipeline.plan(project, facts, watch)
+    from terraseg.train.showbatch import show_batch
+
+    return show_batch(dataset, facts, made, project.run, project.run.figures / "batch.png")

@@ -15,7 +15,7 @@ from terraseg.errors import BadOption, BrokenBundle, UnknownName, nearest
 from terraseg.nets.decoders import RECIPES, DecoderSettings
 from terraseg.nets.dynamic_unet import DynamicUNet
 from terraseg.nets.encoders import EncoderOptions, encoder_stride
-from terraseg.nets.light_unet import LightUNet
+from terraseg.nets.light_unet import LightUNet, light_stride
 from terraseg.nets.options import (
     INITIAL,
     ClassicUNetOptions,
@@ -81,8 +81,8 @@ def _smp(name: str, options: type[O], summary: str) -> Blueprint[O]:
 NETWORKS: dict[str, Blueprint[Any]] = {
     "unet-light": Blueprint(
         LightUNetOptions,
-        lambda c, k, o: LightUNet(c, k, _encoder(o), decoder=o.decoder, dropout=o.dropout),
-        lambda o: encoder_stride(o.encoder),
+        lambda c, k, o: LightUNet(c, k, _encoder(o), decoder=o.decoder, dropout=o.dropout, deepest=o.deepest),
+        lambda o: light_stride(o.encoder, o.deepest),
         "U-Net of few channels over any encoder: learns most in a given time",
     ),
     "simple-unet": Blueprint(
@@ -167,7 +167,8 @@ def build_network(
     def build(of_bands: int, of_classes: int) -> nn.Module:
         return blueprint.build(of_bands, of_classes, plain)
 
-    if hasattr(checked, "encoder") and not is_whole_model(build, tensors, bands=bands, classes=classes):
+    whole = Path(path).is_dir() or is_whole_model(build, tensors, bands=bands, classes=classes)
+    if hasattr(checked, "encoder") and not whole:
         return blueprint.build(bands, classes, checked)
     start = start_from(build, tensors, bands=bands, classes=classes, file=str(path))
     network = build(bands, classes)

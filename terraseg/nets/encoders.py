@@ -113,7 +113,7 @@ def encoder_names(pattern: str = "*") -> tuple[str, ...]:
     Raises `UnknownName` when there is none.
 
     >>> encoder_names("resnet1?")
-    ('resnet10t', 'resnet14t', 'resnet18', 'resnet18d')
+    ('resnet18',)
     """
     names = timm.list_models(pattern if "*" in pattern or "?" in pattern else f"*{pattern}*")
     if not names:

@@ -57,7 +57,8 @@ class LightUNetOptions:
     """Of `unet-light`: the encoder, its weights and its stochastic depth, or a whole earlier model to start from.
 
     `decoder` is how wide the decoder's five blocks are, from the finest: "tiny" 8-16-32-48-96, "light" 16-32-48-64-128,
-    "wide" 32-64-96-128-256. `dropout` is the share of the encoder's deepest channels dropped in training.
+    "wide" 32-64-96-128-256. `dropout` is the share of the encoder's deepest channels dropped in training. `deepest` leaves
+    out what the encoder makes at a coarser reduction than that: quicker, and enough for small patches.
     """
 
     encoder: str = "resnet18"
@@ -66,6 +67,7 @@ class LightUNetOptions:
     drop_path: Rate = 0.0
     decoder: DecoderWidth = "light"
     dropout: Rate = 0.0
+    deepest: Literal[4, 8, 16, 32] | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ Builder = Callable[[int, int], nn.Module]
 
 Sizes = dict[str, torch.Size]
 
+LOST = 0.25
+"""The share of an earlier model's weights that may begin anew; beyond it little is left to start from."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -28,7 +31,7 @@ def start_from(build: Builder, tensors: Mapping[str, Tensor], *, bands: int, cla
 
     With other classes the layers that give the classes begin anew. With other bands the first convolution is adapted as
     encoder weights are, and further layers that join the bands begin anew. Raises `BadOption` for tensors of another
-    network or other options, and for a network whose every layer depends on the bands.
+    network or other options, and for a network whose weights depend on the bands for the greater part.
     """
     wanted = _sizes(build, bands, classes)
     found = {key: tensor.shape for key, tensor in tensors.items()}
@@ -43,12 +46,17 @@ def start_from(build: Builder, tensors: Mapping[str, Tensor], *, bands: int, cla
         raise _unfit(file, whole, found)
     kept = {key: tensor for key, tensor in tensors.items() if tensor.shape == wanted[key]}
     if old_bands != bands:
-        kept[entry] = adapt_bands(tensors[entry], bands)
+        kept |= {
+            key: adapt_bands(tensor, bands)
+            for key, tensor in tensors.items()
+            if _sees(tensor, old_bands, bands, wanted[key])
+        }
     anew = [key for key in wanted if key not in kept]
-    if 2 * len(anew) > len(wanted):
+    share = sum(wanted[key].numel() for key in anew) / sum(size.numel() for size in wanted.values())
+    if share > LOST:
         raise BadOption(
-            f"{file} is of a model for {old_bands} bands, and {len(anew)} of its {len(wanted)} tensors depend on their"
-            f" number: pass imagery with {old_bands} bands, or train anew without pretrained_path"
+            f"{file} is of a model for {old_bands} bands, and {share:.0%} of its weights depend on their number: pass"
+            f" imagery with {old_bands} bands, or train anew without pretrained_path"
         )
     return Start(kept, _note(file, (old_bands, bands), (old_classes, classes), _layers(anew)))
 
@@ -74,6 +82,11 @@ def _exit(build: Builder, bands: int, classes: int, wanted: Sizes) -> str:
     """The bias of the last convolution: the last tensor that grows with the classes."""
     more = _sizes(build, bands, classes + 1)
     return next(key for key in reversed(wanted) if more[key] != wanted[key])
+
+
+def _sees(tensor: Tensor, old: int, new: int, wanted: torch.Size) -> bool:
+    """Whether a tensor is a convolution of the bands themselves, and not of what later layers make of them."""
+    return tensor.ndim == 4 and tensor.shape[1] == old and wanted == (tensor.shape[0], new, *tensor.shape[2:])
 
 
 def _unfit(file: str, wanted: Sizes, found: Sizes) -> BadOption:

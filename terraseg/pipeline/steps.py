@@ -15,6 +15,7 @@ from terraseg.core.watch import Watch
 from terraseg.engines.choose import require_training
 from terraseg.errors import EmptyDataset
 from terraseg.pipeline.ledger import Ledger, file_states, key_for
+from terraseg.pipeline.probe import start_of, with_timings
 from terraseg.pipeline.project import Project
 from terraseg.pipeline.splitting import patch_side, read_split, say_split, split_project
 from terraseg.prepare.dataset import read_dataset, scene_names
@@ -79,8 +80,9 @@ def plan_on_machine(project: Project, facts: Fingerprint, watch: Watch) -> tuple
     key = key_for(facts.to_json(), asdict(project.training))
     if ledger.is_fresh("plan", key):
         return Plan.from_json(read_json(run.plan)), Hardware.from_json(read_json(run.hardware))
-    machine = find_hardware()
-    made = make_plan(facts, machine, project.training)
+    start = start_of(project.training.train)
+    machine = with_timings(find_hardware(), facts, project.training, start)
+    made = make_plan(facts, machine, project.training, start=start)
     write_json(run.hardware, machine.to_json())
     write_json(run.plan, made.to_json())
     ledger.finish("plan", key, [run.plan, run.hardware])

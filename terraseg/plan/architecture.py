@@ -28,8 +28,8 @@ class Candidate:
 
 
 ON_PROCESSOR = (
-    Candidate("unet-light", {"encoder": "resnet18", "depth": 4}),
-    Candidate("unet-light", {"encoder": "resnet34", "depth": 4}),
+    Candidate("unet-light", {"encoder": "resnet18", "deepest": 16}),
+    Candidate("unet-light", {"encoder": "resnet34", "deepest": 16}),
     Candidate("unet-light", {"encoder": "resnet50"}),
 )
 ON_GPU = (
@@ -39,8 +39,12 @@ ON_GPU = (
 """From the fastest to the one that learns most in the end."""
 
 
-def candidates(machine: Hardware, options: TrainOptions) -> tuple[Candidate, ...]:
-    """The networks worth timing here: what the user has named, or those between which the clock decides."""
+def candidates(machine: Hardware, options: TrainOptions, start: Candidate | None = None) -> tuple[Candidate, ...]:
+    """The networks worth timing here: what the user has named, that of the weights to `start` from, or those between
+    which the clock decides.
+    """
+    if start is not None:
+        return (start,)
     if not options.network and not options.encoder:
         return ON_PROCESSOR if machine.device == "cpu" else ON_GPU
     network = options.network or "unet-light"
@@ -50,13 +54,15 @@ def candidates(machine: Hardware, options: TrainOptions) -> tuple[Candidate, ...
     return (Candidate(network, {"encoder": encoder}),)
 
 
-def architecture(machine: Hardware, options: TrainOptions, *, pixels: float, seconds: float | None) -> Choice:
+def architecture(
+    machine: Hardware, options: TrainOptions, start: Candidate | None, *, pixels: float, seconds: float | None
+) -> Choice:
     """The candidate to train on so many working pixels in so many seconds, None when training is measured in steps."""
-    known = candidates(machine, options)
+    known = candidates(machine, options, start)
+    if start is not None:
+        return Choice(start, "the network of the given weights")
     if options.network or options.encoder:
         return settled(known[0])
-    if options.pretrained_path:
-        return Choice(known[0], "the network that fits most encoders; name the weights' own with train.encoder")
     costs = {(t.network, t.encoder): t for t in machine.timings}
     timed = [c for c in known if (c.network, c.encoder) in costs]
     if seconds is None or not timed:

@@ -14,14 +14,19 @@ QUALITY_S = {"fast": 180.0, "balanced": 600.0, "best": 3600.0}
 VALIDATIONS = 12
 
 
-def make_plan(facts: Fingerprint, machine: Hardware, options: TrainingOptions) -> Plan:
-    """The plan for a data set on a machine; what `options` sets is taken as it is."""
+def make_plan(
+    facts: Fingerprint, machine: Hardware, options: TrainingOptions, *, start: Candidate | None = None
+) -> Plan:
+    """The plan for a data set on a machine; what `options` sets is taken as it is.
+
+    `start` is the network of the weights under `pretrained_path`, None when there are none or it is not known.
+    """
     choices = _seeing(facts, machine, options)
     reduction = choices["reduction"].value
     step_pixels = (choices["crop"].value * reduction) ** 2 * choices["batch"].value
     choices["steps"], choices["time_budget_s"] = _length(facts, options.train, step_pixels)
     seconds, pixels = choices["time_budget_s"].value, facts.train_pixels / reduction**2
-    network = architecture(machine, options.train, pixels=pixels, seconds=seconds)
+    network = architecture(machine, options.train, start, pixels=pixels, seconds=seconds)
     choices |= _network(network, options.train) | _learning(facts, machine, options)
     values = {name: choice.value for name, choice in choices.items()}
     return Plan(**values, reasons={name: choice.reason for name, choice in choices.items() if choice.reason})
@@ -61,11 +66,11 @@ def _learning(facts: Fingerprint, machine: Hardware, options: TrainingOptions) -
         "weight_decay": _or(
             optimize.weight_decay, Choice(0.01, "AdamW's usual decay; none on biases and normalisation")
         ),
-        "encoder_rate": _or(optimize.encoder_rate, Choice(1.0, "the encoder learns as fast as the rest")),
+        "encoder_rate": _or(optimize.encoder_rate, _encoder_rate(train)),
         "freeze": _or(optimize.freeze, Choice(0.0, "the whole network learns from the first step")),
         "average": _average(optimize),
         "gradient_clip": _or(optimize.gradient_clip, Choice(0.0, "normalised networks need no bound on the gradient")),
-        "precision": _precision(machine, train),
+        "precision": precision_of(machine, train),
         "device": Choice(machine.device, machine.device_name),
         "threads": Choice(machine.cores, f"the machine gives this process {machine.cores} cores"),
         "validate_every": Choice(0, f"about {VALIDATIONS} validations over the run, as the clock allows"),
@@ -108,7 +113,8 @@ def _class_weights(facts: Fingerprint, options: OptimizeOptions) -> Choice:
     )
 
 
-def _precision(machine: Hardware, options: TrainOptions) -> Choice:
+def precision_of(machine: Hardware, options: TrainOptions) -> Choice:
+    """The arithmetic of training."""
     if options.precision != "auto":
         return settled(options.precision)
     if machine.bf16:
@@ -132,13 +138,17 @@ def _length(facts: Fingerprint, options: TrainOptions, step_pixels: int) -> tupl
 def _learning_rate(options: TrainOptions) -> Choice:
     if isinstance(options.learning_rate, float):
         return settled(options.learning_rate)
-    if options.pretrained_path:
-        return Choice(5e-4, "half the usual peak, since the encoder starts from trained weights")
     if options.network == "simple-unet":
         return Choice(
             2e-2, "its last block squeezes everything through one channel a class, which learns only at a high rate"
         )
     return Choice(1e-3, "the usual peak of a one-cycle policy with AdamW on U-Nets from random weights")
+
+
+def _encoder_rate(options: TrainOptions) -> Choice:
+    if options.pretrained_path:
+        return Choice(0.3, "the encoder's weights know much already: they follow slowly")
+    return Choice(1.0, "the encoder learns as fast as the rest")
 
 
 def _average(options: OptimizeOptions) -> Choice:

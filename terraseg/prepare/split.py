@@ -12,12 +12,13 @@ from fnmatch import fnmatch
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from terraseg.core.dataset import Dataset, Scene
 from terraseg.core.split import SplitReport
 from terraseg.core.window import Window
 from terraseg.errors import BadOption
-from terraseg.prepare.blocks import area_of, choose_windows, grown, mixture_distance, training_windows
+from terraseg.prepare.blocks import area_of, choose_windows, grown, mixture_distance, pixels_in, training_windows
 from terraseg.prepare.dataset import with_roles
 from terraseg.prepare.leaks import forced_leaks, partners, test_cuts
 from terraseg.prepare.overlap import project
@@ -30,6 +31,10 @@ PATCH = 256
 GAP_SHARE = 10
 """A gap is at most one in so many of a scene's shorter side."""
 SAME_GROUND = 0.5
+HELD_SHARE = 0.1
+"""Share of the labelled pixels that judge the training where they are cut from scenes that are trained on."""
+FEW_SCENES = 3
+DRAWS = 500
 NONE = "none"
 
 Held = Mapping[str, tuple[Window, ...]]
@@ -61,8 +66,8 @@ def split_dataset(
 
     `validation` are scene names or patterns, ("none",) to train on everything, or empty to choose: with at least
     `ENOUGH_GROUPS` groups that share no ground, whole groups that hold about a fifth of the labelled pixels in the mixture
-    of the whole; else about a fifth of every scene, in blocks that hold a patch of `patch` pixels, with a gap between the
-    sides. Ground that a test scene shows is never trained on.
+    of the whole; else about a fifth of some scenes, a tenth of all ground, in blocks that hold a patch of `patch` pixels,
+    with a gap between the sides. Ground that a test scene shows is never trained on.
     """
     usable = usable_scenes(dataset, survey)
     if tuple(validation) == (NONE,):
@@ -77,10 +82,11 @@ def split_dataset(
         held: Held = {s.name: (s.grid.window,) for s in usable if joined[s.name] in chosen}
         how = f"{len(chosen)} of {len(groups)} groups of scenes ({len(held)} scenes) judge the training"
         return _reported(dataset, survey, usable, held, how)
-    held = _within(usable, survey, patch)
+    held = _fewest(_within(usable, survey, patch), usable, survey)
     blocks = max(len(windows) for windows in held.values()) if held else 0
     what = "a strip of about a fifth" if blocks <= 1 else "about a fifth, in strips or blocks,"
-    how = f"with {len(groups)} group(s) of scenes, {what} of every scene judges the training"
+    which = "every scene judges" if len(held) == len(usable) else f"{len(held)} of the {len(usable)} scenes judges"
+    how = f"with {len(groups)} group(s) of scenes, {what} of {which} the training"
     return _reported(dataset, survey, usable, held, how)
 
 
@@ -167,6 +173,29 @@ def _within(usable: Sequence[Scene], survey: Survey, patch: int) -> dict[str, tu
     return held
 
 
+def _fewest(held: Held, usable: Sequence[Scene], survey: Survey) -> Held:
+    """The validation windows of as many scenes as hold a tenth of the labelled pixels in the mixture of the whole.
+
+    Every strip costs the training a gap besides itself. With fewer than `FEW_SCENES` each scene keeps its own.
+    """
+    if len(usable) < FEW_SCENES:
+        return held
+    names = [scene.name for scene in usable]
+    grids = {scene.name: scene.grid.window for scene in usable}
+    parts = np.array([sum(pixels_in(survey.counts[n], grids[n], w) for w in held[n]) for n in names], dtype=np.float64)
+    everything = sum(survey.counts[name].sum(axis=(0, 1)) for name in names)
+    generator = np.random.default_rng(0)
+
+    def cost(chosen: NDArray[np.int64]) -> float:
+        part = parts[chosen].sum(axis=0)
+        return abs(float(part.sum() / everything.sum()) - HELD_SHARE) + mixture_distance(part, everything)
+
+    sizes = [k for k in range(2, len(names) + 1) if k * parts.sum() / len(names) <= 2 * HELD_SHARE * everything.sum()]
+    draws = [generator.permutation(len(names))[: sizes[n % len(sizes)]] for n in range(DRAWS)] if sizes else []
+    best = min(draws, key=cost, default=np.arange(len(names)))
+    return {names[n]: held[names[n]] for n in sorted(best.tolist())}
+
+
 def _by_name(
     dataset: Dataset, survey: Survey, usable: Sequence[Scene], validation: Sequence[str]
 ) -> tuple[Dataset, SplitReport]:
@@ -237,9 +266,9 @@ def split_warnings(split: Dataset, survey: Survey, usable: Sequence[Scene]) -> t
             continue
         for test, window in test_cuts(scene, split, survey.overlaps):
             left = "" if scene.train else ", and nothing of it is left"
+            gone = area_of((window.intersection(scene.grid.window),))
             warnings.append(
-                f"{scene.name} shows {area_of((window.intersection(scene.grid.window),)):,} px of the ground of the test scene {test}: they are not trained "
-                f"on{left}"
+                f"{scene.name} shows {gone:,} px of the ground of the test scene {test}: they are not trained on{left}"
             )
     reach = measured_reach(usable, survey)
     parted = [s for s in split.scenes if s.train and s.validation]

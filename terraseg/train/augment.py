@@ -8,16 +8,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from terraseg.errors import UnknownName, nearest
 from terraseg.train.counted import AUGMENT, uniforms
+from terraseg.train.mixing import NOTHING, Pasting, cut_out, donors, paste
+from terraseg.train.warp import scaled, turned
 
 AUGMENTATIONS = {
     "d4": "the eight turns and mirrors of a square",
     "scale": "the ground sample distance, by up to a quarter",
     "photometric": "brightness, contrast, saturation, band gain, haze and noise: for pictures",
     "radiometric": "band gain, haze and noise, gently: for calibrated bands",
+    "cutout": "a rectangle that is taken away, void inside",
+    "copy-paste": "rare classes copied from one patch of a batch into another",
 }
 """What `plan.augment` may name."""
 
@@ -43,40 +46,33 @@ class Strength:
 
 
 STRENGTHS = {
-    "photometric": Strength(contrast=1.3, brightness=0.3, saturation=0.3, gain=1.1, haze=0.25, noise=0.15),
+    "photometric": Strength(contrast=1.2, brightness=0.2, saturation=0.2, gain=1.06, haze=0.15, noise=0.1),
     "radiometric": Strength(contrast=1.0, brightness=0.0, saturation=0.0, gain=1.05, haze=0.1, noise=0.05),
 }
 HAZE_SHARE, NOISE_SHARE = 0.3, 0.5
 
 
-def _mirror_columns(squares: Tensor) -> Tensor:
-    return squares.flip(-1)
-
-
-def _mirror_rows(squares: Tensor) -> Tensor:
-    return squares.flip(-2)
-
-
-def _swap_axes(squares: Tensor) -> Tensor:
-    return squares.transpose(-1, -2)
-
-
-TURNS = (_mirror_columns, _mirror_rows, _swap_axes)
-
-
 class Augmentation:
     """The augmentations of a run, with its bands' statistics; a function of batch, step and indices.
 
-    `names` are keys of `AUGMENTATIONS`. With none of them a batch is only normalised. Raises `UnknownName`.
+    `names` are keys of `AUGMENTATIONS`. With none of them a batch is only normalised. "copy-paste" goes by `pasting`.
+    Raises `UnknownName`.
     """
 
     def __init__(
-        self, names: Sequence[str], *, seed: int, bands: Sequence[str], mean: Sequence[float], std: Sequence[float]
+        self,
+        names: Sequence[str],
+        *,
+        seed: int,
+        bands: Sequence[str],
+        mean: Sequence[float],
+        std: Sequence[float],
+        pasting: Pasting = NOTHING,
     ) -> None:
         for name in names:
             if name not in AUGMENTATIONS:
                 raise UnknownName(f"there is no augmentation {name!r}: {nearest(name, AUGMENTATIONS)}")
-        self.names, self.seed = frozenset(names), seed
+        self.names, self.seed, self.pasting = frozenset(names), seed, pasting
         self.strength = next((STRENGTHS[n] for n in STRENGTHS if n in self.names), None)
         self.colored = tuple(bands[:3]) == _RGB
         self.mean, self.std = np.asarray(mean, dtype=np.float64), np.asarray(std, dtype=np.float64)
@@ -86,24 +82,43 @@ class Augmentation:
         """The side of the squares to cut, so that `crop` pixels are left after a change of scale."""
         return int(np.ceil(crop * SCALE)) if "scale" in self.names else crop
 
+    def sources(self, step: int, indices: Sequence[int]) -> list[int]:
+        """The samples of a step that those with these indices are made from: themselves, then any that give to them."""
+        own = list(indices)
+        if "copy-paste" not in self.names:
+            return own
+        given = donors(self.seed, step, own, self.pasting.batch).tolist()
+        return own + sorted({donor for donor in given if donor >= 0} - set(own))
+
     def __call__(
         self, raw: Tensor, labels: Tensor, *, step: int, indices: Sequence[int], crop: int
     ) -> tuple[Tensor, Tensor]:
         """Images (n, bands, crop, crop) of float32, (raw - mean) / std and changed, and their labels (n, crop, crop).
 
-        `raw` and `labels` are squares of `read_size(crop)`. Pixels that are not finite become 0, the mean. The changes of
-        each sample depend on (seed, step, index) alone.
+        `raw` and `labels` are squares of `read_size(crop)`, of the samples that `sources` names. Pixels that are not finite
+        become 0, the mean. The changes of each sample depend on (seed, step, index) alone; with "copy-paste" on the size of
+        the batch, too.
         """
-        draws = uniforms(self.seed, AUGMENT, step, indices, 16 + 3 + len(self.mean))
+        wanted = self.sources(step, indices)
+        draws = uniforms(self.seed, AUGMENT, step, wanted, 16 + 3 + len(self.mean))
         images, truth = raw, labels
         if "d4" in self.names:
             images, truth = turned(images, truth, (draws[:, 0] * 8).astype(np.int64))
+        if "copy-paste" in self.names:
+            given = donors(self.seed, step, indices, self.pasting.batch).tolist()
+            images, truth = paste(
+                images, truth, [wanted.index(g) if g >= 0 else -1 for g in given], self.pasting.classes
+            )
+            draws = draws[: len(images)]
         images = finite_float(images, self.mean)
         if "scale" in self.names:
             images, truth = scaled(images, truth, SCALE ** (2 * draws[:, 1] - 1), crop)
         images = self._recolored(images, draws[:, 2:])
         if self.strength is not None:
             images = self._noisy(images, draws[:, 12:15], self.strength.noise)
+        if "cutout" in self.names:
+            truth = truth.clone() if truth is labels else truth
+            cut_out(images, truth, seed=self.seed, step=step, indices=indices)
         return images, truth
 
     def _recolored(self, images: Tensor, draws: NDArray[np.float64]) -> Tensor:
@@ -151,53 +166,6 @@ def finite_float(raw: Tensor, mean: NDArray[np.float64]) -> Tensor:
     if raw.is_floating_point():
         images = torch.where(torch.isfinite(images), images, _like(mean, images).view(1, -1, 1, 1))
     return images
-
-
-def turned(images: Tensor, labels: Tensor, elements: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    """Each square sample under one of the eight symmetries: bit 0 mirrors columns, bit 1 rows, bit 2 swaps the two."""
-    # Plain bytes where it can be: torch knows few operations on 16-bit unsigned numbers.
-    images = images if images.dtype in (torch.uint8, torch.float32) else images.to(torch.float32)
-    turn = _turned_singly if images.device.type == "cpu" else _turned_together
-    return turn(images, elements), turn(labels, elements)
-
-
-def _turned_together(batch: Tensor, elements: NDArray[np.int64]) -> Tensor:
-    """`turned` for one tensor (n, ..., side, side) in three calls, whatever n: launches are what costs on a GPU."""
-    out = batch.clone()
-    for bit, turn in enumerate(TURNS):
-        which = torch.from_numpy(np.flatnonzero(elements >> bit & 1)).to(out.device)
-        if len(which):
-            out[which] = turn(out[which])
-    return out
-
-
-def _turned_singly(batch: Tensor, elements: NDArray[np.int64]) -> Tensor:
-    """`turned` for one tensor (n, ..., side, side) on the processor: one copy a sample, several times faster there."""
-    out = torch.empty_like(batch)
-    source, target = batch.numpy(), out.numpy()
-    for number, element in enumerate(elements.tolist()):
-        view = source[number]
-        if element & 1:
-            view = view[..., ::-1]
-        if element & 2:
-            view = view[..., ::-1, :]
-        target[number] = view.swapaxes(-1, -2) if element & 4 else view
-    return out
-
-
-def scaled(images: Tensor, labels: Tensor, factors: NDArray[np.float64], crop: int) -> tuple[Tensor, Tensor]:
-    """The middle of each sample, `crop` pixels wide, magnified by its factor: images bilinear, labels nearest."""
-    reach = _like(crop / images.shape[-1] / factors, images)
-    line = (torch.arange(crop, device=images.device, dtype=torch.float32) + 0.5) * (2 / crop) - 1
-    ticks = reach[:, None] * line
-    count = len(images)
-    grid = torch.stack(
-        [ticks[:, None, :].expand(count, crop, crop), ticks[:, :, None].expand(count, crop, crop)], dim=-1
-    )
-    changed = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    truth = labels[:, None].to(torch.float32)
-    picked = F.grid_sample(truth, grid, mode="nearest", padding_mode="border", align_corners=False)
-    return changed, picked[:, 0].to(torch.uint8)
 
 
 def _like(values: NDArray[Any], tensor: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Whole batches, ready for the device: cut from the scenes in few calls, without workers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -18,15 +18,21 @@ Batch = tuple[Tensor, Tensor]
 class Batches(IterableDataset[Batch]):
     """An endless row of batches from a step on: raw pixels (n, bands, size, size) and labels (n, size, size) of uint8.
 
-    Step s holds the samples with indices 0 to `count` of that step; `start` is the first step.
+    `indices` tells which samples of a step are cut, in their order; `start` is the first step.
     """
 
     def __init__(
-        self, scenes: Sequence[TrainingScene], sampler: Sampler, *, dtype: DTypeLike, count: int, start: int = 0
+        self,
+        scenes: Sequence[TrainingScene],
+        sampler: Sampler,
+        *,
+        dtype: DTypeLike,
+        indices: Callable[[int], Sequence[int]],
+        start: int = 0,
     ) -> None:
         super().__init__()
         self.scenes, self.sampler, self.dtype = tuple(scenes), sampler, np.dtype(dtype)
-        self.count, self.start = count, start
+        self.indices, self.start = indices, start
 
     def __iter__(self) -> Iterator[Batch]:
         step = self.start
@@ -36,7 +42,7 @@ class Batches(IterableDataset[Batch]):
 
     def batch(self, step: int) -> Batch:
         """The batch of a step."""
-        pixels, labels = cut_batch(self.scenes, self.sampler, step, range(self.count), self.dtype)
+        pixels, labels = cut_batch(self.scenes, self.sampler, step, self.indices(step), self.dtype)
         return torch.from_numpy(pixels), torch.from_numpy(labels)
 
 

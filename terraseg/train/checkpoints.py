@@ -1,9 +1,7 @@
 """The state of a training on disk: whole or absent, and enough of it that nothing shows when it is taken up again."""
 
-import hashlib
-import json
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,16 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from terraseg.core.dataset import Dataset
-from terraseg.core.fingerprint import Fingerprint
-from terraseg.core.plan import Plan
 from terraseg.errors import StaleRun, TrainingFailed, UnreadableFile
 from terraseg.store.rundir import replacing
+from terraseg.train.average import Average
 
-FORMAT = 1
+FORMAT = 2
 LAST = "last.ckpt"
-FREE = ("reasons", "threads", "device", "tile", "overlap")
-"""Fields of a plan that a run may change before it goes on: they do not say what is learnt."""
 
 Tensors = dict[str, Tensor]
 
@@ -31,8 +25,10 @@ class TrainingState:
     """What is known between two steps, besides the tensors.
 
     `step` counts the steps taken, `elapsed` the seconds over all sittings, `setup` those before the first step.
-    `best_*` belong to the validation with the highest mean IoU; `stale` counts the validations since. `rows` are those of
-    `progress.csv`. `swept` is the number of tile batches that a validation takes, 0 before the first.
+    `best_*` belong to the validation with the highest mean IoU, `best_weights` tells whether it was of the "last" weights
+    or their "average"; `stale` counts the validations since. `rows` are those of `progress.csv`. `swept` is the number of
+    tile batches that a validation takes, 0 before the first. `accumulate` is the number of parts in which a batch is
+    computed where the plan's did not fit into memory, else 0.
     """
 
     key: str
@@ -43,8 +39,10 @@ class TrainingState:
     fraction: float = 0.0
     best_step: int | None = None
     best_score: dict[str, Any] = field(default_factory=dict)
+    best_weights: str = "last"
     stale: int = 0
     swept: int = 0
+    accumulate: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
     loss_sum: float = 0.0
     loss_count: int = 0
@@ -52,19 +50,29 @@ class TrainingState:
     finished: bool = False
 
 
-def run_key(dataset: Dataset, fingerprint: Fingerprint, plan: Plan, sources: Sequence[str]) -> str:
-    """A hash of all that decides what is learnt; `sources` name the state of the scenes' files."""
-    settings = {name: value for name, value in plan.to_json().items() if name not in FREE}
-    told = [settings, dataset.to_json(), fingerprint.to_json(), list(sources)]
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """All that a training needs to go on: its state, the network's tensors, the optimizer's state, the weights' average."""
+
+    state: TrainingState
+    network: Tensors
+    optimizer: dict[str, Any]
+    average: Average | None = None
 
 
-def write_last(folder: Path, state: TrainingState, network: Tensors, optimizer: dict[str, Any]) -> None:
+def write_last(folder: Path, checkpoint: Checkpoint) -> None:
     """The checkpoint from which the same command goes on; raises `TrainingFailed` when the disk takes it no longer."""
-    content = {"format": FORMAT, "state": dict(vars(state)), "network": network, "optimizer": optimizer}
+    average = checkpoint.average
+    content = {
+        "format": FORMAT,
+        "state": dict(vars(checkpoint.state)),
+        "network": checkpoint.network,
+        "optimizer": checkpoint.optimizer,
+        "average": None if average is None else dict(vars(average)),
+    }
     _write(folder / LAST, content)
     for other in folder.glob("best-*.ckpt"):
-        if other != best_path(folder, state.best_step):
+        if other != best_path(folder, checkpoint.state.best_step):
             other.unlink()
 
 
@@ -78,8 +86,8 @@ def best_path(folder: Path, step: int | None) -> Path:
     return folder / f"best-{step}.ckpt"
 
 
-def read_last(folder: Path, key: str) -> tuple[TrainingState, Tensors, dict[str, Any]] | None:
-    """State, weights and optimizer of an earlier sitting; None when there was none.
+def read_last(folder: Path, key: str) -> Checkpoint | None:
+    """What an earlier sitting left; None when there was none.
 
     Raises `StaleRun` when it was made by other settings or data, `UnreadableFile` when it is damaged.
     """
@@ -93,7 +101,8 @@ def read_last(folder: Path, key: str) -> tuple[TrainingState, Tensors, dict[str,
             f"{path} belongs to a training with another plan or other data (it stands at step {state.step}): pass "
             "--fresh to start over, --set map.run=NAME to keep both, or the settings of before to go on"
         )
-    return state, content["network"], content["optimizer"]
+    average = content["average"]
+    return Checkpoint(state, content["network"], content["optimizer"], None if average is None else Average(**average))
 
 
 def read_weights(path: Path) -> Tensors:

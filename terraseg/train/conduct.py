@@ -2,23 +2,26 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from terraseg.core.plan import Plan
 from terraseg.errors import TrainingFailed
-from terraseg.store.cache import TrainingScene
-from terraseg.store.rundir import RunFolder, write_csv
-from terraseg.train.checkpoints import TrainingState, saving, write_best, write_last
-from terraseg.train.module import SegmentationModule, set_rates
-from terraseg.train.schedule import Clock, OneCycle
-from terraseg.train.validation import TIME_SHARE, VALIDATIONS, Score, TileBatch, batch_limit, validate
-from terraseg.train.watch import Board, Progress, TrainEvent
+from terraseg.store.rundir import write_csv
+from terraseg.train.afford import affordable
+from terraseg.train.average import SWA_START, Average, start_average
+from terraseg.train.checkpoints import Checkpoint, TrainingState, saving, write_last
+from terraseg.train.clock import Clock
+from terraseg.train.judge import Verdict, judge
+from terraseg.train.module import SegmentationModule
+from terraseg.train.optimizer import set_rates
+from terraseg.train.processes import decided
+from terraseg.train.schedule import Held, Schedule, build_schedule
+from terraseg.train.stage import Stage
+from terraseg.train.validation import TIME_SHARE, VALIDATIONS
+from terraseg.train.watch import TrainEvent
 
 CHECKPOINT_SECONDS = 60.0
 LOOK_EVERY_ON_GPU = 16
@@ -31,65 +34,55 @@ SLACK = 1.2
 """Validations may take this much more of a time budget than `TIME_SHARE` before some are left out."""
 
 
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """What a training runs on: its plan and folder, the open scenes, the validation tiles, and who watches."""
-
-    plan: Plan
-    run: RunFolder
-    classes: int
-    scenes: Sequence[TrainingScene]
-    tiles: Sequence[TileBatch]
-    autocast: Callable[[], Any]
-    board: Board | None = None
-    progress: Progress | None = None
-
-
 class Conductor(Callback):
-    """Leads Lightning's trainer through a run, from the state in which an earlier sitting left it."""
+    """Leads Lightning's trainer through a run, from the checkpoint in which an earlier sitting left it.
 
-    def __init__(self, stage: Stage, state: TrainingState, clock: Clock, optimizer: dict[str, Any] | None) -> None:
+    Of several processes the leading one decides whatever depends on the clock, writes and speaks; the others are told.
+    """
+
+    def __init__(self, stage: Stage, state: TrainingState, clock: Clock, earlier: Checkpoint | None) -> None:
         self.stage, self.state, self.clock = stage, state, clock
-        self.cycle = OneCycle(stage.plan.learning_rate)
+        self.schedule = schedule_of(stage)
         self.interrupted = False
-        self._optimizer = optimizer
+        self._earlier = earlier
+        self._average: Average | None = None
         self._pending: list[Tensor] = []
         self._mark = self._saved_at = time.monotonic()
         self._step_s = self._validation_s = self._validating_s = 0.0
         self._loss: float | None = None
         last = next((row for row in reversed(state.rows) if row["mean_iou"] is not None), None)
         self._score = None if last is None else (float(last["accuracy"]), float(last["mean_iou"]))
-        self._lr = self.cycle.learning_rate(state.fraction)
+        self._lr = self.schedule.learning_rate(state.fraction)
         self._saved_step = state.step
+        self._note = ""
 
     def interrupt(self) -> None:
         """Asks for a checkpoint and the end after the step that is being taken."""
         self.interrupted = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes up the optimizer where it was, and starts the schedule's clock."""
-        if self._optimizer is not None:
-            trainer.optimizers[0].load_state_dict(self._optimizer)
-            self._optimizer = None
+        """Takes up optimizer and average where they were, and starts the schedule's clock."""
+        module, state, plan = _segmentation(pl_module), self.state, self.stage.plan
+        self._average = start_average(plan.average, module.network)
+        if self._earlier is not None:
+            trainer.optimizers[0].load_state_dict(self._earlier.optimizer)
+            if self._average is not None and self._earlier.average is not None:
+                self._average.resume(self._earlier.average)
+            self._earlier = None
+        if plan.time_budget_s is not None and state.step == 0 and self.clock.setup is None:
+            self.clock.closing = affordable(self.stage, module, self.clock)
         if self.clock.setup is None:
             self.clock.setup = self.clock.elapsed()
-        budget = self.stage.plan.time_budget_s
-        if budget is not None and not self.clock.closing and self.stage.tiles:
-            self.clock.closing = TIME_SHARE * budget / VALIDATIONS
-        if budget is not None and self.state.step == 0 and self.clock.fraction(self.stage.plan, 0) >= 1:
-            raise TrainingFailed(
-                f"the time budget of {budget:g} s is too small: {self.clock.elapsed():.1f} s were gone when everything was "
-                "ready for the first step. Pass a longer --time-budget"
-            )
         self._mark = self._saved_at = time.monotonic()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Sets learning rate and momentum for the step."""
-        state, fraction = self.state, self._fraction()
-        state.fraction = fraction
-        _segmentation(pl_module).step = state.step
-        self._lr = self.cycle.learning_rate(fraction)
-        set_rates(trainer.optimizers[0], learning_rate=self._lr, momentum=self.cycle.momentum(fraction))
+        """Sets learning rate, momentum and what stands still for the step."""
+        module, state = _segmentation(pl_module), self.state
+        (state.fraction,) = self._decided(self._fraction())
+        module.step = state.step
+        module.learning(frozen=state.fraction < self.stage.plan.freeze or self.stage.plan.encoder_rate == 0)
+        self._lr = self.schedule.learning_rate(state.fraction)
+        set_rates(trainer.optimizers[0], learning_rate=self._lr, momentum=self.schedule.momentum(state.fraction))
 
     def on_train_batch_end(
         self,
@@ -101,14 +94,19 @@ class Conductor(Callback):
     ) -> None:
         """Counts the step; then whatever is due."""
         module = _segmentation(pl_module)
-        self._pending.append(outputs["loss"].detach())
+        self._pending.append(outputs["loss"])
         self.state.step += 1
         if module.device.type == "cpu" or len(self._pending) >= LOOK_EVERY_ON_GPU:
             self._look()
         self._time_step()
-        before, self.state.fraction = self.state.fraction, self._fraction()
-        done = self._fraction(ahead=self._step_s / 2) >= 1
-        if done or self._validation_due(before):
+        self._note_parts(module)
+        before = self.state.fraction
+        self.state.fraction, last = self._decided(self._fraction(), self._fraction(ahead=self._step_s / 2) >= 1)
+        (due,) = self._decided(self._validation_due(before))
+        if self._average is not None and self._average.due(before, self.state.fraction):
+            self._average.add(module.network, self.state.fraction)
+        done = bool(last)
+        if done or due:
             self._validate(module, done=done)
             done = done or self.state.stopped_early
             self.state.finished = done
@@ -117,7 +115,7 @@ class Conductor(Callback):
             self._save(trainer, module)
         self._tell()
         # Read once: a Ctrl-C that comes after this line ends the next step.
-        interrupted = self.interrupted
+        interrupted = self.interrupted = bool(decided(self.stage.world, [self.interrupted])[0])
         if interrupted and self._saved_step != self.state.step:
             self._save(trainer, module)
         trainer.should_stop = done or interrupted
@@ -126,9 +124,18 @@ class Conductor(Callback):
     def _fraction(self, ahead: float = 0.0) -> float:
         return max(self.state.fraction, self.clock.fraction(self.stage.plan, self.state.step, ahead=ahead))
 
+    def _decided(self, *numbers: float) -> list[float]:
+        """What depends on the clock, as the leading process sees it; by steps every process comes to the same."""
+        return list(numbers) if self.stage.plan.time_budget_s is None else decided(self.stage.world, numbers)
+
     def _time_step(self) -> None:
         seconds = time.monotonic() - self._mark
         self._step_s = seconds if not self._step_s else SMOOTHING * self._step_s + (1 - SMOOTHING) * seconds
+
+    def _note_parts(self, module: SegmentationModule) -> None:
+        if module.accumulate > max(self.state.accumulate, self.stage.plan.accumulate):
+            self.state.accumulate = module.accumulate
+            self._note = f"out of memory: a batch is computed in {module.accumulate} parts from now on"
 
     def _look(self) -> None:
         """Takes the losses of the last steps from the device; raises `TrainingFailed` at one that is not finite."""
@@ -162,49 +169,24 @@ class Conductor(Callback):
         self._look()
         stage, state = self.stage, self.state
         started = time.monotonic()
-        score = self._swept(module) if stage.tiles else None
-        if score is not None and not score.pixels:
-            score = None
-        if score is not None:
-            self._judge(score, module)
-        state.stopped_early = 0 < stage.plan.patience <= state.stale and state.fraction >= EARLIEST_STOP and not done
-        state.rows.append(self._row(score))
+        verdict = judge(stage, state, module, self._average)
+        if verdict.last is not None:
+            self._score = (verdict.last.accuracy, verdict.last.mean_iou)
+            if stage.board is not None:
+                stage.board.scores(state.step, verdict.last)
+                stage.board.pictures(state.step, module, stage.scenes, stage.tiles[0])
+        state.stopped_early = 0 < stage.plan.patience <= state.stale and state.fraction >= _earliest(stage) and not done
+        state.rows.append(self._row(verdict))
         state.loss_sum, state.loss_count = 0.0, 0
-        with saving(stage.run.progress):
-            write_csv(stage.run.progress, state.rows)
+        if stage.world.leads:
+            with saving(stage.run.progress):
+                write_csv(stage.run.progress, state.rows)
         self._validation_s = time.monotonic() - started
         self._validating_s += self._validation_s
 
-    def _swept(self, module: SegmentationModule) -> Score:
-        """The scores on the part of the validation windows that is swept every time; the first time settles it."""
-        stage, state, budget = self.stage, self.state, self.stage.plan.time_budget_s
-        most = math.inf
-        if not state.swept and budget is None:
-            state.swept = batch_limit(stage.tiles, stage.plan)
-        elif not state.swept:
-            state.swept, most = len(stage.tiles), TIME_SHARE * float(budget or 0) / VALIDATIONS
-        tiles = stage.tiles[: state.swept]
-        score = validate(module, stage.scenes, tiles, classes=stage.classes, autocast=stage.autocast, most_s=most)
-        state.swept = score.batches
-        return score
-
-    def _judge(self, score: Score, module: SegmentationModule) -> None:
-        stage, state = self.stage, self.state
-        self._score = (score.accuracy, score.mean_iou)
-        best = state.best_score
-        if not best or (score.mean_iou, -score.loss) > (best["mean_iou"], -best["loss"]):
-            state.best_step, state.best_score, state.stale = state.step, score.summary(), 0
-            stage.run.checkpoints.mkdir(parents=True, exist_ok=True)
-            write_best(stage.run.checkpoints, state.step, state.key, dict(module.network.state_dict()))
-        else:
-            state.stale += 1
-        if stage.board is not None:
-            stage.board.scores(state.step, score)
-            stage.board.pictures(state.step, module, stage.scenes, stage.tiles[0], stage.autocast)
-
-    def _row(self, score: Score | None) -> dict[str, Any]:
-        state = self.state
-        return {
+    def _row(self, verdict: Verdict) -> dict[str, Any]:
+        state, score = self.state, verdict.last
+        row = {
             "step": state.step,
             "seconds": round(self.clock.elapsed(), 3),
             "lr": self._lr,
@@ -213,13 +195,17 @@ class Conductor(Callback):
             "accuracy": None if score is None else score.accuracy,
             "mean_iou": None if score is None else score.mean_iou,
         }
+        if self.stage.plan.average != "none":
+            row["average_mean_iou"] = None if verdict.average is None else verdict.average.mean_iou
+        return row
 
     def _save(self, trainer: Trainer, module: SegmentationModule) -> None:
         self._look()
         started, state = time.monotonic(), self.state
         state.elapsed, state.setup, state.closing = self.clock.elapsed(), self.clock.setup, self.clock.closing
-        folder = self.stage.run.checkpoints
-        write_last(folder, state, dict(module.network.state_dict()), trainer.optimizers[0].state_dict())
+        if self.stage.world.leads:
+            network, optimizer = dict(module.network.state_dict()), trainer.optimizers[0].state_dict()
+            write_last(self.stage.run.checkpoints, Checkpoint(state, network, optimizer, self._average))
         self._saved_at, self._saved_step = time.monotonic(), state.step
         if self._validation_s or not self.stage.tiles:
             # The end validates, writes the checkpoint and reads the best weights, a third of it, back.
@@ -231,7 +217,7 @@ class Conductor(Callback):
         rate = stage.plan.batch / self._step_s if self._step_s else 0.0
         loss = self._loss if self._loss is not None else math.nan
         if stage.board is not None and state.step % BOARD_EVERY == 0:
-            momentum = self.cycle.momentum(state.fraction)
+            momentum = self.schedule.momentum(state.fraction)
             stage.board.rates(
                 state.step, {"loss": loss, "lr": self._lr, "momentum": momentum, "samples per second": rate}
             )
@@ -239,10 +225,27 @@ class Conductor(Callback):
             return
         accuracy, mean_iou = self._score or (None, None)
         left = self.clock.seconds_left(stage.plan, state.step)
+        event = TrainEvent(state.step, state.fraction, loss, accuracy, mean_iou, self._lr, rate, left, self._note)
+        self._note = ""
         try:
-            stage.progress(TrainEvent(state.step, state.fraction, loss, accuracy, mean_iou, self._lr, rate, left))
+            stage.progress(event)
         except KeyboardInterrupt:
             self.interrupt()
+
+
+def schedule_of(stage: Stage) -> Schedule:
+    """The plan's schedule; for a plain average of the weights it stands still while they are collected.
+
+    A rate that goes on falling would leave nothing to average: the weights would hardly differ.
+    """
+    plan = stage.plan
+    schedule = build_schedule(plan.schedule, plan.learning_rate, plan.warm_up)
+    return Held(schedule, SWA_START) if plan.average == "swa" else schedule
+
+
+def _earliest(stage: Stage) -> float:
+    """Progress before which training is not stopped early; never, where the last part of it is to be averaged."""
+    return math.inf if stage.plan.average == "swa" else EARLIEST_STOP
 
 
 def _segmentation(module: LightningModule) -> SegmentationModule:

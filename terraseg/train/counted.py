@@ -10,6 +10,8 @@ SAMPLE: Final = 1
 AUGMENT: Final = 2
 TILES: Final = 3
 LAYERS: Final = 4
+CUT: Final = 5
+PASTE: Final = 6
 """The uses of randomness; each has numbers of its own."""
 
 

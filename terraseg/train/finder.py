@@ -16,7 +16,8 @@ from terraseg.store.cache import training_scenes
 from terraseg.store.rundir import RunFolder
 from terraseg.train.batches import Batches
 from terraseg.train.loop import make_batches
-from terraseg.train.module import SegmentationModule, autocasting, build_module, build_optimizer, means, set_rates
+from terraseg.train.module import SegmentationModule, build_module, means
+from terraseg.train.optimizer import build_optimizer, set_rates
 from terraseg.train.quiet import kept_generators, quiet_lightning, threads
 from terraseg.train.schedule import OneCycle
 from terraseg.train.watch import Progress, TrainEvent
@@ -79,7 +80,7 @@ def swept_losses(
     """
     plan = module.recipe.plan
     optimizer = build_optimizer(module.network, plan)
-    autocast, momentum = autocasting(plan), OneCycle(plan.learning_rate).low
+    momentum = OneCycle(plan.learning_rate).low
     average = Smoothed(smoothing_of(rates))
     losses: list[float] = []
     began = time.monotonic()
@@ -88,15 +89,10 @@ def swept_losses(
         raw, labels = batches.batch(step)
         module.step = step
         set_rates(optimizer, learning_rate=rate, momentum=momentum)
-        with autocast():
-            loss = module.training_step((raw.to(plan.device), labels.to(plan.device)), step)
-        value = float(loss.detach())
+        value = float(module.put_gradients((raw.to(plan.device), labels.to(plan.device))))
         if not math.isfinite(value):
             break
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        module.configure_gradient_clipping(optimizer)
-        optimizer.step()
+        module.step_with(optimizer)
         losses.append(average.add(value))
         if progress is not None:
             progress(_event(len(losses), len(rates), losses[-1], rate, (time.monotonic() - began, plan.batch)))

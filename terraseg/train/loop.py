@@ -1,49 +1,40 @@
 """Training: from a data set and a plan to a network with its description."""
 
-import platform
-from contextlib import ExitStack
-from dataclasses import dataclass
-from importlib.metadata import version
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import nn
+from timm.layers.norm_act import convert_sync_batchnorm
 from torch.utils.data import DataLoader
 
 from terraseg.core.dataset import Dataset
 from terraseg.core.fingerprint import Fingerprint
-from terraseg.core.modelspec import ModelSpec
 from terraseg.core.plan import Plan
 from terraseg.errors import BadOption
-from terraseg.nets.build import architecture_options, network_stride, parameter_count
-from terraseg.store.cache import TrainingScene, entry_name, training_scenes
+from terraseg.nets.build import architecture_options
+from terraseg.store.cache import TrainingScene, training_scenes
 from terraseg.store.rundir import RunFolder
 from terraseg.train.batches import Batches
-from terraseg.train.checkpoints import TrainingState, best_path, read_last, read_weights, run_key
-from terraseg.train.conduct import Conductor, Stage
+from terraseg.train.checkpoints import Checkpoint, TrainingState, read_last
+from terraseg.train.clock import Clock
+from terraseg.train.conduct import Conductor
 from terraseg.train.interrupt import deferred_interrupt
-from terraseg.train.module import SegmentationModule, autocasting, build_module, deviations, means
+from terraseg.train.module import SegmentationModule, build_module, means
 from terraseg.train.pace import fastest_threads
+from terraseg.train.processes import device_of, in_turns, joined, told
 from terraseg.train.quiet import kept_generators, quiet_lightning, threads
+from terraseg.train.runkey import run_key
 from terraseg.train.sampling import make_sampler
-from terraseg.train.schedule import Clock
+from terraseg.train.stage import Stage
+from terraseg.train.trained import Task, TrainedModel, trained_model
 from terraseg.train.validation import arrange
 from terraseg.train.watch import Board, Progress
+from terraseg.train.world import ALONE, World
 
-
-@dataclass(frozen=True, eq=False)
-class TrainedModel:
-    """A network on the CPU, in evaluation mode, with its best weights; and what a bundle says of it."""
-
-    network: nn.Module
-    spec: ModelSpec
-
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """How it was trained: versions, steps, scores of the best validation, seed, data."""
-        return self.spec.provenance
+__all__ = ["TrainedModel", "make_batches", "train_model", "train_together", "trained_so_far"]
 
 
 def train_model(
@@ -61,32 +52,20 @@ def train_model(
     time of a `plan.time_budget_s` counts from here, over all sittings. `progress` hears a `TrainEvent` after each step;
     Ctrl-C, or a `KeyboardInterrupt` raised in it, leaves a checkpoint behind.
 
+    A plan on "cuda" uses all visible GPUs of the machine. Under torchrun, on as many machines as it starts processes, all
+    of them call this, the leading one's arguments count, and all get the same result; each computes its share of every
+    batch. Batch norms speak to each other on GPUs; on processors each normalises by its own share.
+
     Raises `EmptyDataset` when there is nothing to train on, `StaleRun` when the run folder holds a training by another
-    plan or on other data, `TrainingFailed` when the loss is not finite, the budget too small or the disk full.
+    plan or on other data, `TrainingFailed` when the loss is not finite, the budget too small, the disk full or another
+    process lost.
     """
     clock = Clock()
     if (plan.steps is None) == (plan.time_budget_s is None):
         raise BadOption("a plan needs either steps or a time budget: set one of the two under [train]")
-    with ExitStack() as stack:
-        for calm in (quiet_lightning(), threads(plan.threads), kept_generators()):
-            stack.enter_context(calm)
-        state, optimizer, module = _taken_up(dataset, fingerprint, plan, run)
-        clock.resume(state.elapsed, state.setup, state.closing)
-        if not state.finished:
-            fill = means(fingerprint)
-            scenes = stack.enter_context(
-                training_scenes(dataset, run.cache, cache_gb=cache_gb, fill=fill, reduction=plan.reduction_at)
-            )
-            logger = TensorBoardLogger(run.tensorboard, name="", version="", purge_step=state.step + 1)
-            board = Board(logger, dataset.legend, fingerprint)
-            tiles = arrange(scenes, plan)
-            stage = Stage(plan, run, len(dataset.legend), scenes, tiles, autocasting(plan), board, progress)
-            batches = make_batches(scenes, dataset, module, state.step)
-            if plan.time_budget_s is not None and plan.device == "cpu":
-                # By the clock, speed counts; by steps, bytes do, and those depend on the number of threads.
-                torch.set_num_threads(fastest_threads(module, batches, plan.threads, autocasting(plan)))
-            _fit(module, batches, Conductor(stage, state, clock, optimizer))
-        return _trained(module, state, fingerprint, dataset, run)
+    with joined(plan) as world:
+        task = told(world, Task(dataset, fingerprint, plan, run, cache_gb))
+        return train_together(task, world, clock, progress=progress)
 
 
 def trained_so_far(dataset: Dataset, fingerprint: Fingerprint, plan: Plan, run: RunFolder) -> TrainedModel | None:
@@ -95,109 +74,117 @@ def trained_so_far(dataset: Dataset, fingerprint: Fingerprint, plan: Plan, run: 
     None where no checkpoint was written yet. Raises as `train_model` does for a run folder of another training.
     """
     with kept_generators():
-        state, _, module = _taken_up(dataset, fingerprint, plan, run)
-        return _trained(module, state, fingerprint, dataset, run) if state.step else None
+        task = Task(dataset, fingerprint, plan, run, cache_gb=0.0)
+        module, state, _ = _taken_up(task, plan, ALONE)
+        return trained_model(task, module, state) if state.step else None
+
+
+def train_together(task: Task, world: World, clock: Clock, *, progress: Progress | None = None) -> TrainedModel:
+    """What `train_model` gives, in each of its processes."""
+    plan = replace(task.plan, device=device_of(task.plan, world), threads=max(1, task.plan.threads // world.local_size))
+    with ExitStack() as stack:
+        for calm in (quiet_lightning(), threads(plan.threads), kept_generators()):
+            stack.enter_context(calm)
+        module, state, earlier = _taken_up(task, plan, world)
+        clock.resume(state.elapsed, state.setup, state.closing)
+        if not state.finished:
+            scenes = in_turns(world, lambda: stack.enter_context(_scenes(task)))
+            stage = _stage(task, scenes, module, progress)
+            if plan.time_budget_s is not None and plan.device == "cpu":
+                # By the clock, speed counts; by steps, bytes do, and those depend on the number of threads.
+                torch.set_num_threads(fastest_threads(module, stage.batches, plan.threads))
+            _fit(module, Conductor(stage, state, clock, earlier))
+        return trained_model(task, module, state)
 
 
 def make_batches(
     scenes: tuple[TrainingScene, ...], dataset: Dataset, module: SegmentationModule, start: int = 0
 ) -> Batches:
-    """The training batches of a module's plan from a step on. Raises `EmptyDataset` when there is nothing to cut."""
-    plan = module.recipe.plan
-    size = module.recipe.augmentation.read_size(plan.crop)
-    sampler = make_sampler(scenes, seed=plan.seed, size=size)
-    return Batches(scenes, sampler, dtype=dataset.dtype, count=plan.batch, start=start)
+    """The training batches of a module's plan, as far as its process needs them, from a step on.
+
+    Raises `EmptyDataset` when there is nothing to cut.
+    """
+    recipe = module.recipe
+    plan, how = recipe.plan, recipe.augmentation
+    sampler = make_sampler(scenes, seed=plan.seed, size=how.read_size(plan.crop), centred_share=plan.centred_share)
+
+    def indices(step: int) -> list[int]:
+        return how.sources(step, recipe.indices)
+
+    return Batches(scenes, sampler, dtype=dataset.dtype, indices=indices, start=start)
 
 
-def _taken_up(
-    dataset: Dataset, fingerprint: Fingerprint, plan: Plan, run: RunFolder
-) -> tuple[TrainingState, dict[str, Any] | None, SegmentationModule]:
-    """State, optimizer and network as an earlier sitting left them, or fresh ones."""
-    sources = [entry_name(s, dataset, means(fingerprint), whole=True) for s in dataset.scenes if s.labels is not None]
-    key = run_key(dataset, fingerprint, plan, sources)
-    earlier = read_last(run.checkpoints, key)
-    module = build_module(dataset, fingerprint, plan)
-    if earlier is None:
-        return TrainingState(key), None, module
-    state, weights, optimizer = earlier
-    module.network.load_state_dict(weights)
-    module.step = state.step
-    return state, optimizer, module
+def _scenes(task: Task) -> AbstractContextManager[tuple[TrainingScene, ...]]:
+    fill, reduction = means(task.fingerprint), task.plan.reduction_at
+    return training_scenes(task.dataset, task.run.cache, cache_gb=task.cache_gb, fill=fill, reduction=reduction)
 
 
-def _fit(module: SegmentationModule, batches: Batches, conductor: Conductor) -> None:
-    """Lightning's trainer over the batches until the conductor ends it."""
-    plan, board = conductor.stage.plan, conductor.stage.board
-    accelerator, _, number = plan.device.partition(":")
+def _taken_up(task: Task, plan: Plan, world: World) -> tuple[SegmentationModule, TrainingState, Checkpoint | None]:
+    """Network and state as an earlier sitting left them, with its checkpoint; or fresh ones.
+
+    Only the leading process reads weights from files: others may be on machines that lack them.
+    """
+    key, earlier = "", None
+    if world.leads:
+        key = run_key(task.dataset, task.fingerprint, task.plan)
+        earlier = read_last(task.run.checkpoints, key)
+    else:
+        plan = replace(plan, network_options=architecture_options(plan.network_options))
+    module = build_module(task.dataset, task.fingerprint, plan, world=world)
+    key, earlier = told(world, (key, earlier))
+    if earlier is not None:
+        module.network.load_state_dict(earlier.network)
+    elif world.size > 1:
+        module.network.load_state_dict(told(world, module.network.state_dict()))
+    if world.size > 1 and plan.device.startswith("cuda"):
+        module.network = convert_sync_batchnorm(module.network)  # type: ignore[no-untyped-call]  # timm's
+    state = TrainingState(key) if earlier is None else earlier.state
+    module.step, module.accumulate = state.step, max(plan.accumulate, state.accumulate)
+    return module, state, earlier
+
+
+def _stage(
+    task: Task, scenes: tuple[TrainingScene, ...], module: SegmentationModule, progress: Progress | None
+) -> Stage:
+    plan, world, board = module.recipe.plan, module.recipe.world, None
+    if world.leads:
+        logger = TensorBoardLogger(task.run.tensorboard, name="", version="", purge_step=module.step + 1)
+        board = Board(logger, task.dataset.legend, task.fingerprint)
+    else:
+        progress = None
+    batches = make_batches(scenes, task.dataset, module, module.step)
+    tiles = arrange(scenes, plan)
+    return Stage(plan, task.run, len(task.dataset.legend), scenes, batches, tiles, board, progress, world)
+
+
+def _fit(module: SegmentationModule, conductor: Conductor) -> None:
+    """Lightning's trainer over the batches until the conductor ends it.
+
+    Several processes each have a trainer on one device; what they share is no affair of Lightning's.
+    """
+    stage = conductor.stage
+    accelerator, _, number = stage.plan.device.partition(":")
     trainer = Trainer(
         accelerator={"cuda": "gpu"}.get(accelerator, accelerator),
         devices=[int(number)] if number else 1,
-        precision="bf16-mixed" if plan.precision == "bf16" else "32-true",
+        precision="32-true",
         max_epochs=1,
-        logger=board.logger if board is not None else False,
+        logger=stage.board.logger if stage.board is not None else False,
         callbacks=[conductor],
+        plugins=[LightningEnvironment()],
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
         limit_val_batches=0,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        default_root_dir=conductor.stage.run.root,
+        default_root_dir=stage.run.root,
     )
-    with deferred_interrupt(conductor.interrupt):
+    # A Ctrl-C reaches every process; the leading one tells the others what comes of it.
+    with deferred_interrupt(conductor.interrupt) if stage.world.leads else nullcontext():
         try:
-            trainer.fit(module, DataLoader(batches, batch_size=None))
+            trainer.fit(module, DataLoader(stage.batches, batch_size=None))
         except SystemExit as error:  # what Lightning makes of a KeyboardInterrupt
             raise KeyboardInterrupt from error
     if conductor.interrupted:
         raise KeyboardInterrupt
-
-
-def _trained(
-    module: SegmentationModule, state: TrainingState, fingerprint: Fingerprint, dataset: Dataset, run: RunFolder
-) -> TrainedModel:
-    network, plan = module.network, module.recipe.plan
-    if state.best_step is not None:
-        network.load_state_dict(read_weights(best_path(run.checkpoints, state.best_step)))
-    network = network.cpu().to(memory_format=torch.contiguous_format)
-    trained_on = [scene.name for scene in dataset.scenes if scene.train]
-    spec = ModelSpec(
-        network=plan.network,
-        legend=dataset.legend,
-        bands=dataset.bands,
-        dtype=dataset.dtype,
-        mean=means(fingerprint),
-        std=deviations(fingerprint),
-        gsd_m=fingerprint.gsd_m,
-        tile=plan.tile,
-        overlap=plan.overlap,
-        stride=network_stride(plan.network, plan.network_options) * plan.reduction,
-        network_options=architecture_options(plan.network_options),
-        provenance=_provenance(network, plan, state, fingerprint) | {"scenes": trained_on},
-        reduction=plan.reduction,
-    )
-    return TrainedModel(network.eval(), spec)
-
-
-def _provenance(network: nn.Module, plan: Plan, state: TrainingState, fingerprint: Fingerprint) -> dict[str, Any]:
-    # No times here: a training that was interrupted ends with the bytes of one that was not.
-    packages = ("terraseg", "torch", "lightning", "timm")
-    return {
-        "steps": state.step,
-        "stopped_early": state.stopped_early,
-        "best_step": state.best_step,
-        "validation": state.best_score,
-        "parameters": parameter_count(network),
-        "seed": plan.seed,
-        "crop": plan.crop,
-        "batch": plan.batch,
-        "learning_rate": plan.learning_rate,
-        "precision": plan.precision,
-        "device": plan.device,
-        "augment": list(plan.augment),
-        "loss": plan.loss,
-        "train_pixels": fingerprint.train_pixels,
-        "validation_pixels": fingerprint.validation_pixels,
-        "class_shares": dict(zip(fingerprint.class_names, fingerprint.class_shares, strict=True)),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-    }

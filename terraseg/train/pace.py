@@ -1,9 +1,8 @@
 """How many threads make a training step fastest here and now, found by trying."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any
 
 import torch
 
@@ -14,7 +13,7 @@ SAMPLES = 2
 REPEATS = 2
 
 
-def fastest_threads(module: SegmentationModule, batches: Batches, most: int, autocast: Callable[[], Any]) -> int:
+def fastest_threads(module: SegmentationModule, batches: Batches, most: int) -> int:
     """The number of threads, 1 or `most`, that takes a few samples through forward and backward sooner.
 
     Where other programs use the cores, two threads wait for each other and can be several times slower than one. The
@@ -28,22 +27,21 @@ def fastest_threads(module: SegmentationModule, batches: Batches, most: int, aut
     before = torch.get_num_threads()
     best = dict.fromkeys((1, most), float("inf"))
     try:
-        _try(copy, small, autocast)
+        _try(copy, small)
         for _ in range(REPEATS):
             for count in best:
                 torch.set_num_threads(count)
                 began = time.perf_counter()
-                _try(copy, small, autocast)
+                _try(copy, small)
                 best[count] = min(best[count], time.perf_counter() - began)
     finally:
         torch.set_num_threads(before)
     return min(best, key=lambda count: best[count])
 
 
-def _try(module: SegmentationModule, batch: Sequence[torch.Tensor], autocast: Callable[[], Any]) -> None:
+def _try(module: SegmentationModule, batch: Sequence[torch.Tensor]) -> None:
     images, labels = module.normalised(batch[0]), batch[1]
     crop = module.recipe.plan.crop
-    with autocast():
-        loss = module.recipe.loss(module.network(images[..., :crop, :crop]), labels[..., :crop, :crop])
+    loss = module.loss_of(images[..., :crop, :crop], labels[..., :crop, :crop])
     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     module.network.zero_grad()

@@ -1,16 +1,28 @@
-"""How far training is, and the learning rate and momentum that belong there."""
+"""The learning rate and momentum that belong to each moment of a training, as functions of its progress from 0 to 1."""
 
 import math
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Protocol
 
-from terraseg.core.plan import Plan
+from terraseg.errors import UnknownName, nearest
+
+
+class Schedule(Protocol):
+    """Learning rate and momentum (Adam's first beta) over the progress of training from 0 to 1; outside as at the ends."""
+
+    def learning_rate(self, fraction: float) -> float:
+        """The learning rate at a progress."""
+        ...
+
+    def momentum(self, fraction: float) -> float:
+        """The momentum at a progress."""
+        ...
 
 
 @dataclass(frozen=True)
 class OneCycle:
-    """The one-cycle policy over the progress of training from 0 to 1.
+    """The one-cycle policy.
 
     The learning rate rises from `peak / division` to `peak` over the share `warm_up` and falls to
     `peak / final_division`, both along half a cosine; momentum mirrors it between `high` and `low`.
@@ -30,64 +42,106 @@ class OneCycle:
         >>> OneCycle(1.0).learning_rate(0.3)
         1.0
         """
-        place, rising = self._phase(fraction)
+        place, rising = _phase(fraction, self.warm_up)
         if rising:
             return _cosine(self.peak / self.division, self.peak, place)
         return _cosine(self.peak, self.peak / self.final_division, place)
 
     def momentum(self, fraction: float) -> float:
-        """The momentum (Adam's first beta) at a progress from 0 to 1."""
-        place, rising = self._phase(fraction)
+        """The momentum at a progress from 0 to 1."""
+        place, rising = _phase(fraction, self.warm_up)
         return _cosine(self.high, self.low, place) if rising else _cosine(self.low, self.high, place)
 
-    def _phase(self, fraction: float) -> tuple[float, bool]:
-        at = min(max(fraction, 0.0), 1.0)
-        if at < self.warm_up:
-            return at / self.warm_up, True
-        return (at - self.warm_up) / (1 - self.warm_up), False
+
+@dataclass(frozen=True)
+class Cosine:
+    """A straight rise to `peak` over the share `warm_up`, then half a cosine to zero, at constant momentum.
+
+    Method: Loshchilov and Hutter, "SGDR", ICLR 2017, without restarts.
+    """
+
+    peak: float
+    warm_up: float = 0.05
+    beta: float = 0.9
+
+    def learning_rate(self, fraction: float) -> float:
+        """The learning rate at a progress from 0 to 1.
+
+        >>> round(Cosine(1.0, warm_up=0.2).learning_rate(0.6), 6)
+        0.5
+        """
+        place, rising = _phase(fraction, self.warm_up)
+        return self.peak * place if rising else _cosine(self.peak, 0.0, place)
+
+    def momentum(self, fraction: float) -> float:  # noqa: ARG002  # the same at every progress
+        """The momentum, which is constant."""
+        return self.beta
+
+
+@dataclass(frozen=True)
+class Poly:
+    """A straight rise to `peak` over the share `warm_up`, then (1 - progress) ** `power`, at constant momentum.
+
+    Method: Chen et al., "DeepLab", TPAMI 2018.
+    """
+
+    peak: float
+    warm_up: float = 0.05
+    power: float = 0.9
+    beta: float = 0.9
+
+    def learning_rate(self, fraction: float) -> float:
+        """The learning rate at a progress from 0 to 1.
+
+        >>> Poly(1.0, warm_up=0.0, power=1.0).learning_rate(0.25)
+        0.75
+        """
+        place, rising = _phase(fraction, self.warm_up)
+        return self.peak * place if rising else float(self.peak * (1 - place) ** self.power)
+
+    def momentum(self, fraction: float) -> float:  # noqa: ARG002  # the same at every progress
+        """The momentum, which is constant."""
+        return self.beta
+
+
+@dataclass(frozen=True)
+class Held:
+    """Another schedule that stands still from the progress `start` on."""
+
+    schedule: Schedule
+    start: float
+
+    def learning_rate(self, fraction: float) -> float:
+        """The learning rate of the other schedule, at `start` at the latest.
+
+        >>> Held(Poly(1.0, warm_up=0.0, power=1.0), 0.75).learning_rate(0.9)
+        0.25
+        """
+        return self.schedule.learning_rate(min(fraction, self.start))
+
+    def momentum(self, fraction: float) -> float:
+        """The momentum of the other schedule, at `start` at the latest."""
+        return self.schedule.momentum(min(fraction, self.start))
+
+
+SCHEDULES: dict[str, Callable[[float, float], Schedule]] = {"one-cycle": OneCycle, "cosine": Cosine, "poly": Poly}
+"""What `plan.schedule` may name; each is built from the peak rate and the share of warm-up."""
+
+
+def build_schedule(name: str, peak: float, warm_up: float) -> Schedule:
+    """The schedule of that name; `UnknownName` lists the known ones."""
+    if name not in SCHEDULES:
+        raise UnknownName(f"there is no schedule {name!r}: {nearest(name, SCHEDULES)}")
+    return SCHEDULES[name](peak, warm_up)
+
+
+def _phase(fraction: float, warm_up: float) -> tuple[float, bool]:
+    """How far, from 0 to 1, progress is within the rise (true) or the fall (false)."""
+    at = min(max(fraction, 0.0), 1.0)
+    if at < warm_up:
+        return at / warm_up, True
+    return (at - warm_up) / (1 - warm_up), False
 
 
 def _cosine(start: float, stop: float, place: float) -> float:
     return start + (stop - start) * (1 - math.cos(math.pi * place)) / 2
-
-
-@dataclass
-class Clock:
-    """The seconds a run has taken, over all its sittings, and how they become progress.
-
-    `before` are the seconds of earlier sittings, `setup` those that had gone when the first step began: the schedule
-    runs from there. `closing` is kept back for the last validation and checkpoint.
-    """
-
-    before: float = 0.0
-    setup: float | None = None
-    closing: float = 0.0
-    now: Callable[[], float] = time.monotonic
-    started: float = field(default=0.0, init=False)
-
-    def __post_init__(self) -> None:
-        self.started = self.now()
-
-    def elapsed(self) -> float:
-        """Seconds since training first began, waiting between sittings left out."""
-        return self.before + self.now() - self.started
-
-    def resume(self, before: float, setup: float | None, closing: float) -> None:
-        """Goes on from where an earlier sitting stopped."""
-        self.before, self.setup, self.closing = before, setup, closing
-
-    def fraction(self, plan: Plan, step: int, *, ahead: float = 0.0) -> float:
-        """Progress from 0 to 1 after so many steps: by them, or by time where the plan has a budget, `ahead` seconds on."""
-        if plan.steps is not None:
-            return min(1.0, step / plan.steps)
-        budget = plan.time_budget_s or 0.0
-        setup = self.setup or 0.0
-        usable = budget - self.closing - setup
-        return 1.0 if usable <= 0 else min(1.0, max(0.0, (self.elapsed() + ahead - setup) / usable))
-
-    def seconds_left(self, plan: Plan, step: int) -> float:
-        """An estimate of the seconds until the end."""
-        if plan.time_budget_s is not None:
-            return max(0.0, plan.time_budget_s - self.elapsed())
-        done, setup = self.fraction(plan, step), self.setup or 0.0
-        return (self.elapsed() - setup) * (1 - done) / done if done > 0 else math.inf

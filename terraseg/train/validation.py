@@ -1,7 +1,7 @@
 """How good the network is on the validation windows: one confusion matrix over all of them."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from terraseg.pixels.confusion import confusion
 from terraseg.store.cache import TrainingScene, cells_of
 from terraseg.train.counted import TILES, uniforms
 from terraseg.train.module import SegmentationModule
+from terraseg.train.processes import least, summed
 
 VALIDATIONS = 12
 """Validations of a run when the plan does not say."""
@@ -95,7 +96,7 @@ def arrange(scenes: Sequence[TrainingScene], plan: Plan) -> tuple[TileBatch, ...
     everywhere = (t for n, s in enumerate(scenes) for w in s.scene.validation for t in tiled(n, w, side))
     tiles = [t for t in everywhere if scenes[t.scene].counts[:, *cells_of(t.window, whole=False)].any()]
     order = np.argsort(uniforms(plan.seed, TILES, 0, np.arange(len(tiles)), 1)[:, 0], kind="stable")
-    count = max(1, plan.batch * plan.crop**2 // side**2)
+    count = max(1, plan.batch * plan.crop**2 // (plan.accumulate * side**2))
     waiting: dict[tuple[int, int], list[Tile]] = {}
     batches: list[TileBatch] = []
     for tile in (tiles[n] for n in order):
@@ -135,28 +136,50 @@ def validate(
     batches: Sequence[TileBatch],
     *,
     classes: int,
-    autocast: Callable[[], Any],
     most_s: float = float("inf"),
 ) -> Score:
-    """Scores of the network on the tiles, or on as many batches of them as take `most_s` seconds, at least one."""
+    """Scores of the network on the tiles, or on as many batches of them as take `most_s` seconds, at least one.
+
+    Several processes share the batches, and each gets the scores of all.
+    """
+    world = module.recipe.world
+    mine = batches[world.rank :: world.size]
     matrix, total, done = np.zeros((classes, classes), dtype=np.int64), 0.0, 0
     started = time.monotonic()
     module.network.eval()
     with torch.inference_mode():
-        for batch in batches:
-            raw, labels = read_tiles(scenes, batch)
-            with autocast():
-                logits = as_classes(module.network(module.normalised(raw.to(module.device)))).float()
-            known = int((labels != VOID).sum())
-            if known:
-                total += float(module.recipe.loss(logits, labels.to(module.device))) * known
-                mapped = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
-                matrix += confusion(labels.numpy(), mapped, classes)
-            done += 1
+        for batch in mine:
+            counts, loss = _scored(module, *read_tiles(scenes, batch), classes)
+            matrix, total, done = matrix + counts, total + loss, done + 1
             if time.monotonic() - started > most_s:
                 break
-    module.network.train()
-    return Score(total / max(1, int(matrix.sum())), matrix, done)
+    module.learning(frozen=module.frozen)
+    sums = summed(world, torch.tensor([total, *matrix.flatten().tolist()], dtype=torch.float64))
+    total, *cells = sums.tolist()
+    matrix = np.asarray(cells).reshape(classes, classes).astype(np.int64)
+    swept = least(world, len(batches) if done == len(mine) else done * world.size)
+    return Score(total / max(1, int(matrix.sum())), matrix, swept)
+
+
+def _scored(module: SegmentationModule, raw: Tensor, labels: Tensor, classes: int) -> tuple[NDArray[np.int64], float]:
+    """Confusion matrix of tiles, and their loss times their labelled pixels; in halves where a GPU lacks the memory."""
+    known = int((labels != VOID).sum())
+    if not known:
+        return np.zeros((classes, classes), dtype=np.int64), 0.0
+    try:
+        with module.autocast():
+            logits = as_classes(module.network(module.normalised(raw.to(module.device)))).float()
+        loss = float(module.recipe.loss(logits, labels.to(module.device)))
+        mapped = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
+        return confusion(labels.numpy(), mapped, classes), loss * known
+    except torch.cuda.OutOfMemoryError:
+        if len(raw) == 1:
+            raise
+    torch.cuda.empty_cache()
+    half = len(raw) // 2
+    one = _scored(module, raw[:half], labels[:half], classes)
+    other = _scored(module, raw[half:], labels[half:], classes)
+    return one[0] + other[0], one[1] + other[1]
 
 
 def read_tiles(scenes: Sequence[TrainingScene], batch: TileBatch) -> tuple[Tensor, Tensor]:

@@ -2,23 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
-from numpy.typing import NDArray
 
-from terraseg.core.classes import VOID, Legend
+from terraseg.core.classes import Legend
 from terraseg.core.fingerprint import Fingerprint
 from terraseg.nets.scoring import as_classes
 from terraseg.store.cache import TrainingScene
 from terraseg.train.module import SegmentationModule
+from terraseg.train.pictures import confusion_picture, picture_grid
 from terraseg.train.validation import Score, TileBatch, read_tiles
 
 PICTURES = 4
 PICTURE_SIDE = 256
-GREY = (128, 128, 128)
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,8 @@ class TrainEvent:
     """Training at one moment, for a bar or a line of text.
 
     `fraction` goes from 0 to 1. `loss` is the smoothed training loss; `accuracy` and `mean_iou` are those of the last
-    validation, None before the first. `seconds_left` is infinite until there is something to judge it by.
+    validation, None before the first. `seconds_left` is infinite until there is something to judge it by. `note` is a
+    sentence on what happened at this step, mostly none.
     """
 
     step: int
@@ -37,6 +36,7 @@ class TrainEvent:
     lr: float
     samples_per_s: float
     seconds_left: float
+    note: str = ""
 
     @property
     def text(self) -> str:
@@ -48,7 +48,8 @@ class TrainEvent:
         parts = [f"step {self.step}", f"loss {self.loss:.3f}"]
         if self.accuracy is not None and self.mean_iou is not None:
             parts += [f"accuracy {100 * self.accuracy:.1f} %", f"mean IoU {100 * self.mean_iou:.1f} %"]
-        return " · ".join([*parts, f"lr {self.lr:.1e}", f"{self.samples_per_s:.1f} samples/s"])
+        parts += [f"lr {self.lr:.1e}", f"{self.samples_per_s:.1f} samples/s", *([self.note] if self.note else [])]
+        return " · ".join(parts)
 
 
 Progress = Callable[[TrainEvent], None]
@@ -66,13 +67,15 @@ class Board:
             self.logger.experiment.add_scalar(f"train/{name}", value, step)
 
     def scores(self, step: int, score: Score) -> None:
-        """Scalars of a validation, with the IoU of each class."""
+        """Scalars of a validation, with the IoU of each class, and its confusion matrix as a picture."""
         board = self.logger.experiment
         for name, value in (("loss", score.loss), ("accuracy", score.accuracy), ("mean_iou", score.mean_iou)):
             board.add_scalar(f"validation/{name}", value, step)
         for name, value in zip(self.legend.names, score.iou, strict=True):
             if not np.isnan(value):
                 board.add_scalar(f"iou/{name}", value, step)
+        picture = confusion_picture(score.matrix, self.legend.names)
+        board.add_image("validation/confusion", picture, step, dataformats="HWC")
 
     def pictures(
         self,
@@ -80,15 +83,14 @@ class Board:
         module: SegmentationModule,
         scenes: Sequence[TrainingScene],
         batch: TileBatch,
-        autocast: Callable[[], Any],
     ) -> None:
         """One picture: rows of scene, truth and prediction for the first tiles of a batch."""
         raw, labels = read_tiles(scenes, batch[:PICTURES])
         raw, labels = raw[..., :PICTURE_SIDE, :PICTURE_SIDE], labels[..., :PICTURE_SIDE, :PICTURE_SIDE]
         module.network.eval()
-        with torch.inference_mode(), autocast():
+        with torch.inference_mode(), module.autocast():
             mapped = as_classes(module.network(module.normalised(raw.to(module.device)))).argmax(dim=1)
-        module.network.train()
+        module.learning(frozen=module.frozen)
         predicted = mapped.to(torch.uint8).cpu().numpy()
         grid = picture_grid(raw.numpy(), labels.numpy(), predicted, self.legend, self.fingerprint)
         self.logger.experiment.add_image("validation/scene, truth, prediction", grid, step, dataformats="HWC")
@@ -96,34 +98,3 @@ class Board:
     def flush(self) -> None:
         """Everything so far on disk."""
         self.logger.experiment.flush()
-
-
-def picture_grid(
-    raw: NDArray[Any],
-    labels: NDArray[np.uint8],
-    predicted: NDArray[np.uint8],
-    legend: Legend,
-    fingerprint: Fingerprint,
-) -> NDArray[np.uint8]:
-    """Rows of scene, truth and prediction side by side, (n * height, 3 * width, 3) of uint8; void is grey."""
-    table = np.full((256, 3), GREY, dtype=np.uint8)
-    for index, land in enumerate(legend.classes):
-        table[index] = land.rgb
-    table[VOID] = GREY
-    rows = [
-        np.concatenate([_visible(sample, fingerprint), table[truth], table[guess]], axis=1)
-        for sample, truth, guess in zip(raw, labels, predicted, strict=True)
-    ]
-    return np.concatenate(rows, axis=0)
-
-
-def _visible(sample: NDArray[Any], fingerprint: Fingerprint) -> NDArray[np.uint8]:
-    """Pixels (bands, h, w) as (h, w, 3) of uint8: red, green and blue, or the first bands, between their percentiles."""
-    names = [band.name for band in fingerprint.bands]
-    chosen = [names.index(n) for n in ("red", "green", "blue") if n in names]
-    if len(chosen) < 3:
-        chosen = [0, min(1, len(names) - 1), min(2, len(names) - 1)] if len(names) > 2 else [0, 0, 0]
-    low = np.array([fingerprint.bands[k].p01 for k in chosen])[:, None, None]
-    high = np.array([fingerprint.bands[k].p99 for k in chosen])[:, None, None]
-    shares = (sample[chosen].astype(np.float64) - low) / np.maximum(high - low, 1e-9)
-    return np.asarray(np.moveaxis(np.nan_to_num(shares).clip(0, 1) * 255, 0, -1), dtype=np.uint8)

@@ -43,7 +43,7 @@ def changed(before: Weights, after: Weights) -> set[str]:
 @pytest.fixture(scope="module")
 def encoded(data: ts.Data) -> ts.UNet:
     """A network with a backbone, hardly trained."""
-    return ts.UNet(data, network="unet-light", backbone="resnet10t").fit(steps=1)
+    return ts.UNet(data, network="unet-light", backbone="test_resnet").fit(steps=1)
 
 
 def test_before_training_there_is_nothing_to_use(data: ts.Data, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
 import timm
@@ -10,10 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from terraseg.errors import BadOption, UnreadableFile
-from terraseg.nets import encoders
+from terraseg.errors import BadOption, UnknownName, UnreadableFile
+from terraseg.nets import pretrained
 from terraseg.nets.build import build_network
-from terraseg.nets.encoders import EncoderOptions, build_encoder
+from terraseg.nets.encoders import EncoderOptions, build_encoder, encoder_names, encoder_shape, take
+from terraseg.nets.pretrained import adapt_bands, hub_id
 
 WEIGHTS = Path("../shared/data/weights/mobilenetv2_100_imagenet.safetensors")
 
@@ -27,6 +27,25 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Pat
     path = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"
     save_file({key: t.clone() for key, t in model.state_dict().items()}, path)
     return model.eval(), path
+
+
+FAMILIES = {
+    "test_convnext": 32,
+    "test_efficientnet": 32,
+    "test_mambaout": 32,
+    "test_maxvit": 160,
+    "test_vit": 16,
+    "edgenext_xx_small": 32,
+    "efficientvit_b0": 32,
+    "efficientvit_m0": 64,
+    "ghostnet_050": 32,
+    "mobilenetv3_small_050": 32,
+    "pvt_v2_b0": 32,
+    "regnetx_002": 32,
+    "swin_tiny_patch4_window7_224": 32,
+    "vgg11_bn": 32,
+}
+"""Encoders of many kinds and the multiple that sizes are padded to."""
 
 
 def features(module: nn.Module, images: Tensor) -> Tensor:
@@ -102,8 +121,8 @@ def test_without_a_network_the_error_names_pretrained_path(monkeypatch: pytest.M
     def unreachable(*_: object, **__: object) -> socket.socket:
         raise OSError("network is unreachable")
 
-    monkeypatch.setattr(encoders, "try_to_load_from_cache", lambda *_: None)
-    monkeypatch.setattr(encoders, "getproxies", dict)
+    monkeypatch.setattr(pretrained, "try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(pretrained, "getproxies", dict)
     monkeypatch.setattr(socket, "create_connection", unreachable)
     with pytest.raises(BadOption, match=r"network is unreachable.*pass pretrained_path"):
         build_network("dynamic-unet", bands=3, classes=2, options={"encoder": "resnet18", "pretrained": True})
@@ -117,7 +136,7 @@ def test_hub_weights_come_from_its_cache(classifier: tuple[nn.Module, Path], mon
         asked.append((place, name))
         return str(path)
 
-    monkeypatch.setattr(encoders, "try_to_load_from_cache", cached)
+    monkeypatch.setattr(pretrained, "try_to_load_from_cache", cached)
     encoder = build_encoder(EncoderOptions("resnet18.tv_in1k", pretrained=True), bands=3)
     assert asked == [("timm/resnet18.tv_in1k", "model.safetensors")]
     images = torch.rand(1, 3, 64, 64)
@@ -135,23 +154,6 @@ def test_networks_take_encoder_weights(classifier: tuple[nn.Module, Path], name:
     assert all(torch.equal(own[f"encoder.{k}"], t) for k, t in model.state_dict().items() if not k.startswith("fc"))
 
 
-@pytest.mark.parametrize("name", ["unet", "dynamic-unet"])
-def test_an_earlier_model_of_the_same_kind_is_a_start(name: str, tmp_path: Path) -> None:
-    """All its tensors come over, but for the last convolution where the classes differ."""
-    kinds: dict[str, dict[str, Any]] = {"unet": {"width": 4}, "dynamic-unet": {"encoder": "mobilenetv2_050"}}
-    options = kinds[name]
-    earlier = build_network(name, bands=3, classes=5, options=options)
-    save_file(earlier.state_dict(), tmp_path / "weights.safetensors")
-    for path in (tmp_path, tmp_path / "weights.safetensors"):
-        network = build_network(name, bands=3, classes=2, options={**options, "pretrained_path": str(path)})
-        own = network.state_dict()
-        kept = {k for k, t in earlier.state_dict().items() if t.shape == own[k].shape}
-        assert own.keys() - kept == {"final.weight", "final.bias"}
-        assert all(torch.equal(own[k], earlier.state_dict()[k]) for k in kept)
-    with pytest.raises(BadOption, match="same network, options and bands"):
-        build_network(name, bands=4, classes=5, options={**options, "pretrained_path": str(tmp_path)})
-
-
 @pytest.mark.skipif(not WEIGHTS.is_file(), reason=f"{WEIGHTS} is absent")
 @pytest.mark.parametrize("bands", [3, 4])
 def test_imagenet_weights_load_with_the_classifier_left_over(bands: int) -> None:
@@ -161,3 +163,77 @@ def test_imagenet_weights_load_with_the_classifier_left_over(bands: int) -> None
     source = load_file(WEIGHTS)["conv_stem.weight"]
     expected = source if bands == 3 else torch.cat([source, source[:, :1]], 1) * 3 / 4
     torch.testing.assert_close(stem, expected)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_encoders_of_every_family_train_under_a_u_net(name: str) -> None:
+    """Maps with the channels last, maps from a quarter or a sixteenth on, windows of a fixed count: any size goes in."""
+    network = build_network("unet-light", bands=2, classes=3, options={"encoder": name, "decoder": "tiny"})
+    shape = encoder_shape(name)
+    assert shape.stride == FAMILIES[name]
+    logits = network(torch.rand(2, 2, 33, 50))
+    assert logits.shape == (2, 3, 33, 50)
+    logits.square().mean().backward()
+    assert all(p.grad is not None for p in network.parameters())
+    with torch.no_grad():
+        assert network.eval()(torch.rand(1, 2, 1, 70)).shape == (1, 3, 1, 70)
+
+
+@pytest.mark.parametrize("name", ["test_mambaout", "test_convnext", "test_vit"])
+def test_maps_come_with_the_channels_first(name: str) -> None:
+    encoder = build_encoder(EncoderOptions(name), bands=3)
+    shape = encoder.shape
+    assert shape.channels_last == (name == "test_mambaout")
+    with torch.no_grad():
+        outputs = encoder.module.eval()(torch.rand(1, 3, 96, 64))
+    maps = take(outputs, shape.by_size, channels_last=shape.channels_last)
+    assert [tuple(m.shape[1:]) for m in maps] == [
+        (f.channels, 96 // f.reduction, 64 // f.reduction) for f in shape.by_size
+    ]
+    torch.testing.assert_close(maps[-1].sum(1), outputs[-1].sum(-1 if shape.channels_last else 1))
+
+
+def test_the_shape_is_found_without_touching_the_generator() -> None:
+    """Initial weights depend on the seed alone, whatever was asked before."""
+    encoder_shape.cache_clear()
+    state = torch.get_rng_state()
+    assert encoder_shape("test_vit").reductions == (16,)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("name", ["hiera_tiny_224", "inception_v3"])
+def test_an_encoder_of_one_size_is_refused_in_a_sentence(name: str) -> None:
+    with pytest.raises(BadOption, match=r"cannot be used on images of any size \(.*\): take another, 'resnet34' say"):
+        encoder_shape(name)
+
+
+def test_a_repeated_image_is_answered_as_before_by_twice_the_bands() -> None:
+    kernel, image = torch.randn(5, 3, 3, 3), torch.rand(1, 3, 9, 9)
+    before = nn.functional.conv2d(image, kernel)
+    torch.testing.assert_close(nn.functional.conv2d(torch.cat([image, image], 1), adapt_bands(kernel, 6)), before)
+    grey = nn.functional.conv2d(image[:, :1], adapt_bands(kernel, 1))
+    torch.testing.assert_close(grey, nn.functional.conv2d(image[:, :1].expand(-1, 3, -1, -1), kernel))
+
+
+def test_a_transformer_s_weights_are_found_in_the_classifier_s_names(tmp_path: Path) -> None:
+    model = timm.create_model("test_vit", num_classes=2)
+    path = tmp_path / "vit.safetensors"
+    save_file({key: t.clone() for key, t in model.state_dict().items()}, path)
+    state = build_encoder(EncoderOptions("test_vit", pretrained_path=str(path)), bands=6).module.state_dict()
+    source = model.state_dict()
+    assert torch.equal(state["model.blocks.0.attn.qkv.weight"], source["blocks.0.attn.qkv.weight"])
+    torch.testing.assert_close(
+        state["model.patch_embed.proj.weight"], adapt_bands(source["patch_embed.proj.weight"], 6)
+    )
+
+
+def test_names_are_found_by_text_and_by_pattern() -> None:
+    assert "resnet18" in encoder_names("net18")
+    assert encoder_names("resnet1?") == ("resnet18",)
+    with pytest.raises(UnknownName, match="no encoder with 'resnot'"):
+        encoder_names("resnot")
+
+
+def test_the_hub_s_place_is_told_without_a_network() -> None:
+    assert hub_id("resnet18.tv_in1k") == "timm/resnet18.tv_in1k"
+    assert hub_id("test_mambaout") is None or str(hub_id("test_mambaout")).startswith("timm/")

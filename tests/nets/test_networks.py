@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from terraseg.errors import BadOption, UnknownName
-from terraseg.nets.build import NETWORKS, architecture_options, build_network, network_stride, parameter_count
+from terraseg.nets.build import architecture_options, build_network, network_stride, parameter_count
+from terraseg.nets.light_unet import WIDTHS, DecoderWidth
 
 LIGHT: dict[str, dict[str, Any]] = {
     "simple-unet": {},
@@ -180,7 +181,7 @@ def test_output_has_the_input_s_size_for_all_bands_and_classes(name: str) -> Non
                 assert network(torch.rand(2, bands, height, width)).shape == (2, classes, height, width)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", LIGHT)
 def test_stride_is_the_size_that_needs_no_padding(name: str) -> None:
     assert network_stride(name, LIGHT[name]) == STRIDES[name]
 
@@ -219,8 +220,9 @@ def test_training_works_channels_last_in_bfloat16(name: str) -> None:
     assert all(bool(torch.isfinite(g).all()) for g in gradients)
 
 
-def test_dropout_acts_in_training_only() -> None:
-    network = build_network("dynamic-unet", bands=3, classes=2, options={**LIGHT["dynamic-unet"], "dropout": 0.5})
+@pytest.mark.parametrize("name", ["dynamic-unet", "unet-light"])
+def test_dropout_acts_in_training_only(name: str) -> None:
+    network = build_network(name, bands=3, classes=2, options={**LIGHT[name], "dropout": 0.5})
     image = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         network.eval()
@@ -248,7 +250,8 @@ def test_dynamic_unet_takes_encoders_that_begin_at_other_strides(encoder: str) -
         ("unet-resnet", {"encoder": "resnet152"}, UnknownName, "resnet101"),
         ("dynamic-unet", {"encoder": "resnet3"}, UnknownName, "did you mean 'resnet34'"),
         ("dynamic-unet", {"encoder": "inception_v3"}, BadOption, "take another"),
-        ("dynamic-unet", {"encoder": "vgg11", "drop_path": 0.1}, BadOption, "drop_path"),
+        ("dynamic-unet", {"encoder": "vgg11", "drop_path": 0.1}, BadOption, "set drop_path = 0"),
+        ("unet-light", {"decoder": "narrow"}, BadOption, "decoder = 'narrow'"),
     ],
 )
 def test_what_cannot_be_built_is_refused_with_the_fix(
@@ -268,17 +271,31 @@ def test_architecture_options_leave_out_initial_weights() -> None:
     assert architecture_options(options) == {"encoder": "resnet18"}
 
 
-def test_unet_light_has_its_decoder() -> None:
+@pytest.mark.parametrize(
+    ("decoder", "widths"),
+    [("tiny", (96, 48, 32, 16, 8)), ("light", (128, 64, 48, 32, 16)), ("wide", (256, 128, 96, 64, 32))],
+)
+def test_unet_light_has_its_decoder(decoder: DecoderWidth, widths: tuple[int, ...]) -> None:
     """Each block convolves [upsampled, skip] to its width and once more, both with batch normalisation and no bias."""
-    built = build_network("unet-light", bands=4, classes=3, options={"encoder": "resnet18"})
-    skips, widths = (256, 128, 64, 64, 0), (128, 64, 48, 32, 16)
-    inputs = (512, *widths[:-1])
+    built = build_network("unet-light", bands=4, classes=3, options={"encoder": "resnet18", "decoder": decoder})
+    assert WIDTHS[decoder] == widths
+    inputs, skips = (512, *widths[:-1]), (256, 128, 64, 64, 0)
     blocks = sum(
         conv(i + s, w, 3, bias=False) + conv(w, w, 3, bias=False) + 2 * 2 * w
         for i, s, w in zip(inputs, skips, widths, strict=True)
     )
-    count = resnet_parameters(4, (2, 2, 2, 2), bottleneck=False) + blocks + conv(16, 3, 3)
+    count = resnet_parameters(4, (2, 2, 2, 2), bottleneck=False) + blocks + conv(widths[-1], 3, 3)
     assert parameter_count(built) == count
+
+
+def test_unet_light_is_light_by_default() -> None:
+    """Bundles of before the choice was there have the same tensors in the same order."""
+    default, light = (
+        build_network("unet-light", bands=3, classes=2, options={"encoder": "test_resnet", **more}).state_dict()
+        for more in ({}, {"decoder": "light", "dropout": 0.0})
+    )
+    assert [(key, t.shape) for key, t in default.items()] == [(key, t.shape) for key, t in light.items()]
+    assert {key.partition(".")[0] for key in default} == {"encoder", "decoder", "head"}
 
 
 def test_unet_light_takes_an_encoder_that_starts_at_a_quarter() -> None:

@@ -45,8 +45,19 @@ def test_groups_that_share_ground_stand_on_one_side(lay: Lay) -> None:
 
 def test_too_few_places_are_parted_within(lay: Lay) -> None:
     dataset, survey = lay([apart(n // 3, f"flight {n}", col=8 * (n % 3)) for n in range(9)])
-    split, _ = split_dataset(dataset, survey)
+    split, report = split_dataset(dataset, survey)
     assert ENOUGH_GROUPS > 3
+    assert all(s.train for s in split.scenes)
+    judging = [s for s in split.scenes if s.validation]
+    assert 2 <= len(judging) < 9
+    assert f"{len(judging)} of the 9 scenes judges" in report.how
+    pixels = sum(w.height * w.width for s in judging for w in s.validation)
+    assert 0.05 < pixels / sum(s.grid.height * s.grid.width for s in split.scenes) < 0.2
+
+
+def test_one_or_two_scenes_judge_with_a_part_of_each(lay: Lay) -> None:
+    dataset, survey = lay([apart(n, f"flight {n}") for n in range(2)])
+    split, _ = split_dataset(dataset, survey)
     assert all(s.train and s.validation for s in split.scenes)
 
 

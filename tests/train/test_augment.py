@@ -14,11 +14,8 @@ from terraseg.train.augment import (
     SCALE,
     STRENGTHS,
     Augmentation,
-    _turned_singly,
-    _turned_together,
-    scaled,
-    turned,
 )
+from terraseg.train.warp import _turned_singly, _turned_together, scaled, turned
 
 RGB = ("red", "green", "blue")
 

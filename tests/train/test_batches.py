@@ -61,8 +61,8 @@ def test_mirrors_repeat_the_edge_and_keep_what_is_there(height: int, width: int,
 def test_a_row_of_batches_taken_up_later_goes_on_with_the_same_ones(easy: tuple[Dataset, Any], tmp_path: Path) -> None:
     with training_scenes(easy[0], tmp_path / "cache", cache_gb=1, fill=(0, 0, 0)) as scenes:
         sampler = make_sampler(scenes, seed=5, size=16)
-        first = list(islice(Batches(scenes, sampler, dtype="uint8", count=3), 6))
-        later = list(islice(Batches(scenes, sampler, dtype="uint8", count=3, start=4), 2))
+        first = list(islice(Batches(scenes, sampler, dtype="uint8", indices=lambda _: range(3)), 6))
+        later = list(islice(Batches(scenes, sampler, dtype="uint8", indices=lambda _: range(3), start=4), 2))
     for one, other in zip(first[4:], later, strict=True):
         assert torch.equal(one[0], other[0])
         assert torch.equal(one[1], other[1])

@@ -32,7 +32,7 @@ def shaky(plan: Plan) -> Plan:
     """A plan with all that is random: dropout, turns, scale and light; it validates after steps 2, 4 and 6."""
     return replace(
         plan,
-        network="dynamic-unet",
+        network="unet-light",
         network_options={"encoder": "test_resnet", "dropout": 0.3},
         augment=("d4", "scale", "photometric"),
         steps=STEPS,
@@ -57,17 +57,36 @@ def outcome(run: RunFolder) -> dict[str, Any]:
     return {
         "network": told(content["network"]),
         "optimizer": told(content["optimizer"]),
+        "average": told(content["average"]),
         "best": told(read_weights(best_path(run.checkpoints, state["best_step"]))),
         "state": state,
         "rows": [{k: v for k, v in row.items() if k != "seconds"} for row in read_csv(run.progress)],
     }
 
 
-@pytest.mark.parametrize("stops", [(1,), (2,), (3,), (5,), (1, 2, 3, 4, 5, 6)])
+EVERYTHING = {
+    "schedule": "cosine", "warm_up": 0.2, "average": "ema", "batch": 4, "accumulate": 2, "freeze": 0.4, "encoder_rate": 0.3,
+    "class_weights": (0.5, 1.5), "label_smoothing": 0.1, "gradient_clip": 1.0, "loss": {"ce": 1.0, "dice": 0.5},
+    "augment": ("d4", "scale", "radiometric", "cutout", "copy-paste"),
+}  # fmt: skip
+PLAIN_MEAN = {"schedule": "poly", "average": "swa", "precision": "bf16", "centred_share": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("stops", "changes"),
+    [((1,), {}), ((2, 3), {}), ((1, 2, 3, 4, 5, 6), EVERYTHING), ((1, 2, 3, 4, 5, 6), PLAIN_MEAN)],
+    ids=["first", "middle", "everything", "plain mean"],
+)
 def test_errors_after_any_step_leave_weights_optimizer_and_table_as_if_they_had_not_been(
-    easy: Easy, shaky: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: tuple[int, ...]
+    easy: Easy,
+    shaky: Plan,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stops: tuple[int, ...],
+    changes: dict[str, Any],
 ) -> None:
     monkeypatch.setattr(conduct, "CHECKPOINT_SECONDS", 0.0)
+    shaky = replace(shaky, **changes)
     whole, broken = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "broken")
     train_model(*easy, shaky, whole)
     seen: list[int] = []

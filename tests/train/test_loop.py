@@ -22,7 +22,8 @@ from terraseg.core.window import Window
 from terraseg.errors import BadOption, EmptyDataset, StaleRun, TrainingFailed
 from terraseg.store.rundir import RunFolder, read_csv
 from terraseg.train import conduct
-from terraseg.train.loop import TrainedModel, train_model
+from terraseg.train.loop import train_model, trained_so_far
+from terraseg.train.trained import TrainedModel
 from terraseg.train.watch import TrainEvent
 
 Easy = tuple[Dataset, Fingerprint]
@@ -99,7 +100,7 @@ def test_resume_is_exact_with_dropout_clipping_bf16_and_scale(easy: Easy, plan: 
     options = {"encoder": "test_resnet", "dropout": 0.3}
     full = replace(
         plan, network="dynamic-unet", network_options=options, steps=6, batch=2, precision="bf16", gradient_clip=1.0,
-        augment=("d4", "scale", "radiometric"), validate_every=4, loss="dice",
+        augment=("d4", "scale", "radiometric"), validate_every=4, loss={"dice": 1.0},
     )  # fmt: skip
     whole = train_model(*easy, full, RunFolder(tmp_path / "whole"))
     broken = RunFolder(tmp_path / "broken")
@@ -131,7 +132,7 @@ import os, pickle, signal, sys
 from pathlib import Path
 from terraseg.store.rundir import RunFolder
 from terraseg.train import conduct
-from terraseg.train.loop import train_model
+from terraseg.train.loop import train_model, trained_so_far
 conduct.CHECKPOINT_SECONDS = 0.0
 dataset, facts, plan = pickle.loads(Path(sys.argv[1]).read_bytes())
 def die(event):
@@ -291,3 +292,13 @@ def test_threads_and_generator_are_given_back(easy: Easy, plan: Plan, run: RunFo
     train_model(*easy, replace(plan, steps=2, threads=2), run)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_num_threads() == count
+
+
+def test_what_was_learnt_before_a_stop_can_be_had(easy: Easy, plan: Plan, run: RunFolder) -> None:
+    assert trained_so_far(*easy, plan, run) is None
+    with pytest.raises(KeyboardInterrupt):
+        train_model(*easy, plan, run, progress=stopper(7, KeyboardInterrupt))
+    trained = trained_so_far(*easy, plan, run)
+    assert trained is not None
+    assert trained.provenance["steps"] == 7
+    assert trained.provenance["best_step"] in (2, 4, 6)

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from terraseg.core.classes import Legend
 from terraseg.core.dataset import Dataset
@@ -15,28 +14,8 @@ from terraseg.core.modelspec import ModelSpec
 from terraseg.core.plan import Plan
 from terraseg.errors import BadOption, BandMismatch
 from terraseg.nets.scoring import Scoring
-from terraseg.train.module import build_module, build_optimizer, decayed, set_rates
-
-
-def test_weight_decay_falls_on_kernels_alone() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1, bias=False), nn.GroupNorm(1, 2))
-    kernels, others = decayed(network)
-    assert [tuple(p.shape) for p in kernels] == [(4, 3, 3, 3), (2, 4, 1, 1)]
-    assert len(others) == 5
-    assert len(kernels) + len(others) == len(list(network.parameters()))
-
-
-def test_frozen_parameters_are_left_out() -> None:
-    network = nn.Conv2d(3, 4, 3)
-    network.weight.requires_grad_(False)
-    assert [len(group) for group in decayed(network)] == [0, 1]
-
-
-def test_rates_reach_every_group(plan: Plan) -> None:
-    optimizer = build_optimizer(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), plan)
-    set_rates(optimizer, learning_rate=0.5, momentum=0.9)
-    assert [(g["lr"], g["betas"][0]) for g in optimizer.param_groups] == [(0.5, 0.9)] * 2
-    assert [g["weight_decay"] for g in optimizer.param_groups] == [plan.weight_decay, 0.0]
+from terraseg.train.module import build_module
+from terraseg.train.optimizer import build_optimizer
 
 
 def test_fresh_weights_depend_on_the_seed_alone_and_leave_the_generator_alone(
@@ -73,8 +52,9 @@ def test_validation_normalises_as_the_bundle_will(
 def test_a_batch_of_void_alone_gives_a_loss_of_zero(easy: tuple[Dataset, Fingerprint], plan: Plan) -> None:
     module = build_module(*easy, plan)
     raw = torch.randint(0, 255, (4, 3, 32, 32), dtype=torch.uint8)
-    loss = module.training_step((raw, torch.full((4, 32, 32), 255, dtype=torch.uint8)), 0)
+    loss = module.put_gradients((raw, torch.full((4, 32, 32), 255, dtype=torch.uint8)))
     assert loss.item() == 0.0
+    assert all(p.grad is None or not p.grad.any() for p in module.network.parameters())
 
 
 def test_void_pixels_have_no_say_in_the_gradient(easy: tuple[Dataset, Fingerprint], plan: Plan) -> None:
@@ -91,8 +71,8 @@ def test_the_gradient_is_clipped_where_the_plan_says_so(easy: tuple[Dataset, Fin
     for clip, bounded in ((1e-3, True), (0.0, False)):
         module = build_module(*easy, replace(plan, gradient_clip=clip))
         raw = torch.randint(0, 255, (4, 3, 32, 32), dtype=torch.uint8)
-        torch.autograd.backward(module.training_step((raw, raw[:, 0] % 2), 0))
-        module.configure_gradient_clipping(build_optimizer(module.network, module.recipe.plan))
+        module.put_gradients((raw, raw[:, 0] % 2))
+        module.step_with(build_optimizer(module.network, module.recipe.plan))
         norm = torch.cat([p.grad.flatten() for p in module.network.parameters() if p.grad is not None]).norm()
         assert (norm.item() <= 1.01e-3) is bounded
 

@@ -1,12 +1,12 @@
-"""The one-cycle policy and the clock."""
-
-from dataclasses import replace
+"""Learning rate and momentum over the progress of training."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from terraseg.core.plan import Plan
-from terraseg.train.schedule import Clock, OneCycle
+from terraseg.errors import UnknownName
+from terraseg.train.schedule import SCHEDULES, Held, OneCycle, build_schedule
 
 
 def test_the_rate_rises_to_its_peak_and_falls_to_almost_nothing() -> None:
@@ -26,38 +26,42 @@ def test_momentum_mirrors_the_rate() -> None:
     assert cycle.learning_rate(2) == cycle.learning_rate(1)
 
 
-def test_progress_by_steps_knows_no_time(plan: Plan) -> None:
-    assert Clock().fraction(replace(plan, steps=40), 10) == 0.25
+@pytest.mark.parametrize("name", list(SCHEDULES))
+@given(fraction=st.floats(0, 1), warm_up=st.floats(0, 0.9))
+def test_every_rate_lies_between_nothing_and_the_peak_and_is_at_the_peak_after_the_warm_up(
+    name: str, fraction: float, warm_up: float
+) -> None:
+    schedule = build_schedule(name, 0.01, warm_up)
+    assert 0 <= schedule.learning_rate(fraction) <= 0.01 * (1 + 1e-12)
+    assert schedule.learning_rate(warm_up) == pytest.approx(0.01)
+    assert schedule.learning_rate(1.0) <= 0.01 / 1e4
+    assert 0.8 <= schedule.momentum(fraction) < 1
 
 
-def test_progress_by_time_runs_from_the_first_step_to_the_closing(plan: Plan) -> None:
-    now = [100.0]
-    timed = replace(plan, steps=None, time_budget_s=60.0)
-    clock = Clock(now=lambda: now[0])
-    now[0] = 110.0
-    clock.setup = clock.elapsed()
-    clock.closing = 10.0
-    assert clock.fraction(timed, 5) == 0.0
-    now[0] = 130.0
-    assert clock.fraction(timed, 5) == pytest.approx(0.5)
-    assert clock.fraction(timed, 5, ahead=4.0) == pytest.approx(0.6)
-    assert clock.seconds_left(timed, 5) == 30.0
-    now[0] = 151.0
-    assert clock.fraction(timed, 5) == 1.0
+@pytest.mark.parametrize("name", list(SCHEDULES))
+def test_the_rate_rises_through_the_warm_up_and_falls_after(name: str) -> None:
+    schedule = build_schedule(name, 1.0, 0.2)
+    rates = np.array([schedule.learning_rate(f) for f in np.linspace(0, 1, 501)])
+    assert rates.argmax() == 100
+    assert (np.diff(rates[:101]) > 0).all()
+    assert (np.diff(rates[100:]) < 0).all()
 
 
-def test_a_later_sitting_counts_the_seconds_of_the_earlier(plan: Plan) -> None:
-    now = [0.0]
-    clock = Clock(now=lambda: now[0])
-    clock.resume(before=25.0, setup=5.0, closing=5.0)
-    now[0] = 5.0
-    assert clock.fraction(replace(plan, steps=None, time_budget_s=60.0), 9) == pytest.approx(0.5)
+def test_poly_and_cosine_are_what_their_papers_say() -> None:
+    poly, cosine = build_schedule("poly", 2.0, 0.0), build_schedule("cosine", 2.0, 0.0)
+    places = np.linspace(0, 1, 11)
+    np.testing.assert_allclose([poly.learning_rate(f) for f in places], 2 * (1 - places) ** 0.9, atol=1e-12)
+    np.testing.assert_allclose([cosine.learning_rate(f) for f in places], 1 + np.cos(np.pi * places), atol=1e-12)
+    assert {poly.momentum(f) for f in places} == {cosine.momentum(f) for f in places} == {0.9}
 
 
-def test_seconds_left_by_steps_follow_the_pace(plan: Plan) -> None:
-    now = [0.0]
-    clock = Clock(now=lambda: now[0])
-    clock.setup = 0.0
-    assert clock.seconds_left(plan, 0) == float("inf")
-    now[0] = 6.0
-    assert clock.seconds_left(replace(plan, steps=40), 10) == pytest.approx(18.0)
+def test_a_held_schedule_stands_still_from_its_start() -> None:
+    held = Held(OneCycle(1.0), 0.75)
+    assert held.learning_rate(0.5) == OneCycle(1.0).learning_rate(0.5)
+    assert {held.learning_rate(f) for f in (0.75, 0.9, 1.0)} == {OneCycle(1.0).learning_rate(0.75)}
+    assert held.momentum(1.0) == OneCycle(1.0).momentum(0.75)
+
+
+def test_an_unknown_schedule_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'cosine'"):
+        build_schedule("cosin", 1.0, 0.1)
