@@ -7,7 +7,7 @@ from typing import Any
 
 from terraseg.api.notebook import watcher
 from terraseg.api.picture import Picture, whole
-from terraseg.api.settings import with_settings
+from terraseg.api.settings import with_settings, without_clock
 from terraseg.core.dataset import Dataset
 from terraseg.core.fingerprint import Fingerprint
 from terraseg.core.watch import SILENT, Watch
@@ -44,7 +44,7 @@ class Data:
 
         run = self.project.run
         with run.locked():
-            plan = steps.plan(with_settings(self.project, settings), self.fingerprint, SILENT)
+            plan = steps.plan(without_clock(with_settings(self.project, settings)), self.fingerprint, SILENT)
             return whole(batch_picture(self.dataset, self.fingerprint, plan, run, rows=rows))
 
     def __repr__(self) -> str:

@@ -19,6 +19,9 @@ BODY_SHARE = 0.1
 ALIASES = {"backbone": "encoder", "lr": "learning_rate"}
 """Names that fast.ai and arcgis.learn use for settings of the project file."""
 
+UNNAMED = {"network": "", "encoder": ""}
+"""What leaves the choice of a network to the weights that it starts from."""
+
 
 def training_keys() -> dict[str, str]:
     """Every training setting with the table of the project file that it stands in; names are unique over the tables."""
@@ -68,10 +71,10 @@ def rate_settings(lr: SupportsFloat | slice | None) -> dict[str, float]:
 
 
 def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a network with what its `pretrained_path` says: network and backbone of an earlier model.
+    """The settings of a network as the plan wants them: of an earlier model's folder it takes network and backbone itself.
 
     Raises `UnknownName` for a network that there is not, `BadOption` for a backbone of one that takes none, `UnreadableFile`
-    for a path where nothing lies.
+    for a `pretrained_path` where nothing lies.
     """
     chosen = dict(settings)
     if chosen.get("pretrained_path"):
@@ -80,19 +83,27 @@ def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
             raise UnreadableFile(
                 f"{folder} does not exist: pass pretrained_path a .safetensors file or a model's folder"
             )
-        earlier = start_settings(folder, read_spec(folder)) if (folder / SPEC).is_file() else {}
-        if chosen.get("network", earlier.get("network")) == earlier.get("network"):
-            chosen = earlier | chosen
+        if (folder / SPEC).is_file() and _names_no_other(chosen, read_spec(folder)):
+            chosen |= UNNAMED
         chosen["pretrained_path"] = str(folder)
     if chosen.get("network"):
         _check_network(chosen["network"], chosen.get("encoder"))
     return chosen
 
 
-def start_settings(folder: Path, spec: ModelSpec) -> dict[str, str]:
-    """The settings of a training that starts from an earlier model: its weights, network and backbone."""
-    encoder = spec.network_options.get("encoder", "")
-    return {"pretrained_path": str(folder.resolve()), "network": spec.network, "encoder": encoder}
+def start_settings(folder: Path) -> dict[str, str]:
+    """The settings of a training that starts from a model: its weights, its network, its backbone."""
+    return {"pretrained_path": str(folder.resolve()), **UNNAMED}
+
+
+def without_clock(project: Project) -> Project:
+    """The project with its training measured in steps where it says nothing: then a plan needs no timing of networks."""
+    return project if any(getattr(project.train, name) for name in LENGTHS) else with_settings(project, {"steps": 100})
+
+
+def _names_no_other(settings: Mapping[str, Any], earlier: ModelSpec) -> bool:
+    own = {"network": earlier.network, "encoder": earlier.network_options.get("encoder", "")}
+    return all(settings.get(name, value) == value for name, value in own.items())
 
 
 def _check_network(network: str, encoder: str | None) -> None:

@@ -11,7 +11,7 @@ from terraseg.api.kept import Kept, folder_of, keep, open_kept
 from terraseg.api.notebook import show, watcher
 from terraseg.api.picture import Picture
 from terraseg.api.results import results_picture, score_part
-from terraseg.api.settings import completed, rate_settings, start_settings, with_settings
+from terraseg.api.settings import completed, rate_settings, start_settings, with_settings, without_clock
 from terraseg.api.table import Table, class_table
 from terraseg.core.dataset import Role
 from terraseg.core.lrcurve import LrCurve
@@ -82,19 +82,19 @@ class UNet:
     def plan(self, **settings: Any) -> "Plan":
         """How the next `fit` will train, with its reasons; `settings` replace those of this network for once."""
         with self._data.project.run.locked():
-            return self._planned(settings)
+            return self._made(self._next(settings))
 
-    def lr_find(self) -> float:
+    def lr_find(self, **settings: Any) -> float:
         """The learning rate that a range test suggests: a hundred steps at rising rates, whose weights are thrown away.
 
         The next `fit` takes it where it is given no rate. A notebook shows the curve; `plot_lr` gives it anywhere. It is the
-        middle of the loss's longest fall, fast.ai's "valley" (Smith, 2017).
+        middle of the loss's longest fall, fast.ai's "valley" (Smith, 2017). `settings` hold for this call only.
         """
-        with self._data.project.run.locked():
-            plan = self._planned({})
+        data, watch = self._data, watcher(self._watch)
+        with data.project.run.locked():
+            plan = self._made(without_clock(self._next(settings)))
             # The test of weights that have changed since has the same name.
-            self._data.project.run.lr_find.unlink(missing_ok=True)
-            data, watch = self._data, watcher(self._watch)
+            data.project.run.lr_find.unlink(missing_ok=True)
             self._curve = pipeline.find_rate(data.project, data.dataset, data.fingerprint, plan, watch)
         self._suggestion = self._curve.suggestion_valley
         show(self.plot_lr())
@@ -119,13 +119,15 @@ class UNet:
         """
         lengths = {"epochs": epochs, "steps": steps, "time_budget": time_budget}
         given = settings | {name: value for name, value in lengths.items() if value is not None} | rate_settings(lr)
-        if self._searches(given):
-            self.lr_find()
+        if self._next(given).train.learning_rate == "find":
+            self.lr_find(**{name: value for name, value in given.items() if name != "learning_rate"})
+            given.pop("learning_rate", None)
         with self._data.project.run.locked():
-            plan = self._planned(given)
+            asked = self._next(given)
+            plan = self._made(asked)
             pipeline.forget_training(self._data.project)
             self._suggestion = None
-            self._train(plan, cache_gb=self._next(given).sample.cache_gb)
+            self._train(plan, cache_gb=asked.sample.cache_gb)
         show(self.plot_losses())
         return self
 
@@ -141,7 +143,8 @@ class UNet:
 
         Raises `BadOption` for a network without a backbone.
         """
-        plan = pipeline.plan(self._next({}), self._data.fingerprint, SILENT)
+        with self._data.project.run.locked():
+            plan = self._made(without_clock(self._next({})))
         if "encoder" not in plan.network_options:
             raise BadOption(
                 f"network {plan.network} has no backbone to freeze: train it whole, or choose another network"
@@ -243,18 +246,19 @@ class UNet:
         """The project of the next training: from the weights that there are, at the rate that was found."""
         project = with_settings(self._data.project, self._settings)
         if self._kept is not None:
-            project = with_settings(project, start_settings(folder_of(self._kept), self._kept.spec))
+            # A network that began with random weights knows no more below than above: no part of it holds back.
+            from_scratch = self._kept.trained is not None and not project.train.pretrained_path
+            if from_scratch and project.optimize.encoder_rate is None:
+                project = with_settings(project, {"encoder_rate": 1.0})
+            project = with_settings(project, start_settings(folder_of(self._kept)))
         if self._suggestion is not None:
             project = with_settings(project, {"learning_rate": self._suggestion})
         project = with_settings(project, settings)
         return with_settings(project, {"encoder_rate": 0.0}) if self._frozen else project
 
-    def _planned(self, settings: Mapping[str, Any]) -> "Plan":
+    def _made(self, project: Project) -> "Plan":
         # Its many lines would pass through a notebook's one; the plan itself keeps them.
-        return pipeline.plan(self._next(settings), self._data.fingerprint, self._watch or SILENT)
-
-    def _searches(self, settings: Mapping[str, Any]) -> bool:
-        return self._suggestion is None and self._next(settings).train.learning_rate == "find"
+        return pipeline.plan(project, self._data.fingerprint, self._watch or SILENT)
 
     def _train(self, plan: "Plan", *, cache_gb: float) -> None:
         from terraseg.train.loop import train_model, trained_so_far

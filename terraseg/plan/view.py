@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from terraseg.core.fingerprint import Fingerprint
 from terraseg.core.plan import Hardware
 from terraseg.plan.choice import Choice, settled
@@ -45,11 +47,11 @@ def crop_of(facts: Fingerprint, options: SampleOptions, reduction: int, *, on_gp
     if options.crop is not None:
         return settled(options.crop)
     wanted, reason = _wanted_crop(None if facts.gsd_m is None else facts.gsd_m * reduction, on_gpu=on_gpu)
-    smallest = min(min(scene.height, scene.width) for scene in facts.scenes) // reduction
-    if smallest >= 2 * wanted:
+    typical = int(np.median([min(scene.height, scene.width) for scene in facts.scenes])) // reduction
+    if typical >= 2 * wanted:
         return Choice(wanted, reason)
-    crop = max(32, min(wanted, smallest // 64 * 32))
-    return Choice(crop, f"half of the smallest scene side, {smallest} px, so that a patch can lie in many places")
+    crop = max(32, min(wanted, typical // 64 * 32))
+    return Choice(crop, f"half of a typical scene's side, {typical} px, so that a patch can lie in many places")
 
 
 def _wanted_crop(gsd_m: float | None, *, on_gpu: bool) -> tuple[int, str]:

@@ -10,7 +10,9 @@ from terraseg.prepare.check import check_sources
 from terraseg.prepare.projectfile import project_text
 from terraseg.town import make_town
 
-SETTINGS = '[sample]\ncrop = 32\nbatch = 2\n[predict]\ntile = 128\noverlap = 32\n[map]\nrun = "runs/a"\n'
+SETTINGS = (
+    '[train]\nsteps = 4\n[sample]\ncrop = 32\nbatch = 2\n[predict]\ntile = 128\noverlap = 32\n[map]\nrun = "runs/a"\n'
+)
 
 
 def write_project(root: Path) -> Path:

@@ -16,7 +16,7 @@ from terraseg.store.vector import read_polygon_table
 from terraseg.town import make_town
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = "[sample]\ncrop = 32\nbatch = 4\n[predict]\ntile = 128\noverlap = 32\n"
+SETTINGS = "[train]\nepochs = 1\n[sample]\ncrop = 32\nbatch = 4\n[predict]\ntile = 128\noverlap = 32\n"
 
 
 def write_example(folder: Path, name: str) -> None:

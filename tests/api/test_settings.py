@@ -82,7 +82,10 @@ def test_a_backbone_is_refused_by_a_network_that_takes_none() -> None:
 
 def test_an_earlier_model_says_its_network(unet: ts.UNet, tmp_path: Path) -> None:
     model = unet.save(tmp_path / "model")
-    assert completed({"pretrained_path": str(model)})["network"] == "simple-unet"
+    expected = {"pretrained_path": str(model), "network": "", "encoder": ""}
+    assert completed({"pretrained_path": str(model)}) == expected
+    assert completed({"pretrained_path": str(model), "network": "simple-unet"}) == expected
+    assert completed({"pretrained_path": str(model), "network": "unet"})["network"] == "unet"
     weights = model / "weights.safetensors"
     assert completed({"pretrained_path": str(weights)}) == {"pretrained_path": str(weights)}
     with pytest.raises(UnreadableFile, match="nowhere does not exist"):

@@ -95,7 +95,7 @@ def test_the_rate_that_was_found_is_that_of_the_next_fit(data: ts.Data) -> None:
     assert unet.plan().learning_rate == found != usual
     assert unet.plan(learning_rate=0.5).learning_rate == 0.5
     assert f"valley: {found:.2g}" in [t.get_text() for t in unet.plot_lr().figure.axes[0].get_legend().get_texts()]
-    unet.fit(steps=1)
+    unet.fit()
     assert unet.spec.provenance["learning_rate"] == found
     assert unet.plan().learning_rate != found
 
@@ -159,6 +159,7 @@ def test_a_saved_model_is_loaded_with_and_without_data(unet: ts.UNet, data: ts.D
     again = ts.UNet.load(model, data)
     assert again.spec == unet.spec
     assert again.evaluate() == unet.evaluate()
+    assert again.plan().network == "simple-unet"
     assert again.plan().network_options == {"pretrained_path": str(model.resolve())}
     alone = ts.UNet.load(model)
     assert bundle_hash(alone.save(tmp_path / "copy")) == bundle_hash(model)

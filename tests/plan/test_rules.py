@@ -130,8 +130,8 @@ def test_a_crop_is_sized_on_the_ground(gsd_m: float | None, crop: int) -> None:
 
 
 @pytest.mark.parametrize("side", [40, 64, 130, 200, 384])
-def test_a_crop_fits_a_small_scene_more_than_once(side: int) -> None:
-    facts = replace(FACTS, scenes=(SCENE, replace(SCENE, height=side)))
+def test_a_crop_fits_a_typical_scene_more_than_once(side: int) -> None:
+    facts = replace(FACTS, scenes=(SCENE, replace(SCENE, height=side), replace(SCENE, height=side)))
     crop = make_plan(facts, LAPTOP, TrainingOptions()).crop
     assert crop % 32 == 0
     assert crop <= max(32, side // 2)

@@ -144,7 +144,7 @@ def test_photometric_changes_stay_moderate_and_differ_between_samples() -> None:
     shift = (bright - plain).mean(dim=(1, 2, 3))
     assert shift.std() > 0.05
     assert (bright - plain).abs().mean() < 1.0
-    assert (gentle - plain).abs().mean() < (bright - plain).abs().mean() / 2
+    assert (gentle - plain).abs().mean() < 0.6 * (bright - plain).abs().mean()
     correlation = torch.corrcoef(torch.stack([bright.flatten(), plain.flatten()]))[0, 1]
     assert correlation > 0.8
 
