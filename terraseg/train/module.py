@@ -1,7 +1,9 @@
 """The network in training: raw batch in, a step of the optimizer, its loss out."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from terraseg.nets.build import build_network, network_stride
 from terraseg.nets.loss_options import LossOptions
 from terraseg.nets.losses import Loss, build_loss
 from terraseg.nets.parts import freeze_encoder
+from terraseg.store.bundle import read_spec
 from terraseg.train.augment import Augmentation, finite_float
 from terraseg.train.average import BATCH_NORMS
 from terraseg.train.counted import LAYERS, WEIGHTS, integer_seed
@@ -24,6 +27,8 @@ from terraseg.train.mixing import Pasting, rare_classes
 from terraseg.train.optimizer import build_optimizer
 from terraseg.train.quiet import seeded
 from terraseg.train.world import ALONE, World, check_share
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,8 +198,14 @@ def _check_norms(network: nn.Module, plan: Plan, world: World) -> None:
 
 
 def _planned(dataset: Dataset, plan: Plan) -> nn.Module:
+    start = plan.network_options.get("pretrained_path")
     return build_network(
-        plan.network, bands=len(dataset.bands), classes=len(dataset.legend), options=plan.network_options
+        plan.network,
+        bands=len(dataset.bands),
+        classes=len(dataset.legend),
+        options=plan.network_options,
+        earlier=read_spec(Path(start)) if start and Path(start).is_dir() else None,
+        say=log.warning,
     )
 
 

@@ -27,6 +27,8 @@ labels = [{one}]
 [train]
 network = "simple-unet"
 steps = 2
+
+[sample]
 crop = 32
 batch = 2
 """

@@ -21,9 +21,11 @@ classes = [{ name = "field", labels = ["0"] }, { name = "roof", labels = ["1"] }
 
 [train]
 network = "simple-unet"
+steps = 4
+
+[sample]
 crop = 32
 batch = 2
-steps = 4
 
 [map]
 run = "runs/a"

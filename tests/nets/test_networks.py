@@ -301,3 +301,15 @@ def test_unet_light_is_light_by_default() -> None:
 def test_unet_light_takes_an_encoder_that_starts_at_a_quarter() -> None:
     built = build_network("unet-light", bands=3, classes=2, options={"encoder": "convnext_atto"}).eval()
     assert built(torch.rand(1, 3, 70, 41)).shape == (1, 2, 70, 41)
+
+
+def test_unet_light_can_leave_out_the_coarsest_maps() -> None:
+    options = {"encoder": "test_resnet", "deepest": 16}
+    assert network_stride("unet-light", options) == 16
+    network = build_network("unet-light", bands=3, classes=2, options=options)
+    whole = build_network("unet-light", bands=3, classes=2, options={"encoder": "test_resnet"})
+    assert parameter_count(network) < parameter_count(whole)
+    network(torch.rand(2, 3, 37, 51)).square().mean().backward()
+    assert all(p.grad is not None for p in network.parameters())
+    with pytest.raises(BadOption, match="set deepest to that or more"):
+        build_network("unet-light", bands=3, classes=2, options={"encoder": "test_vit", "deepest": 8})
