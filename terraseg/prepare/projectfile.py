@@ -14,10 +14,21 @@ HEADER = """\
 REST = """
 [train]
 # time_budget = "8m"           # train for that long on this machine; or steps = 2000
-# network = "unet-light"       # simple-unet, unet, unet-resnet, dynamic-unet, residual-unet
-# encoder = "resnet18"
+# quality = "balanced"         # or "fast", "best": how long and how large
+# network = "unet-light"       # or another that `terraseg models` lists
+# encoder = "resnet18"         # a timm encoder
+# loss = "ce"                  # or shares: {ce = 1, dice = 1}
 # pretrained_path = ""         # encoder weights (.safetensors) or an earlier model's folder
 # seed = 0
+
+[sample]
+# reduction = 1                # pixels of the imagery, along either axis, that make one of the network's
+# crop = 128                   # side of a training patch
+# batch = 8                    # patches a step
+
+[optimize]
+# schedule = "one-cycle"       # or "cosine", "poly"
+# class_weights = "none"       # "auto": rare classes count more
 
 [predict]
 confidence = true             # a second raster with the certainty of each pixel, and its mean in every polygon

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from terraseg.errors import UnknownName, nearest
-from terraseg.train.counted import AUGMENT, uniforms
-from terraseg.train.mixing import NOTHING, Pasting, cut_out, donors, paste
+from terraseg.train.counted import AUGMENT, MIX, PASTE, uniforms
+from terraseg.train.mixing import NOTHING, Pasting, cut_out, donors, mix, paste
 from terraseg.train.warp import scaled, turned
 
 AUGMENTATIONS = {
@@ -20,6 +20,7 @@ AUGMENTATIONS = {
     "photometric": "brightness, contrast, saturation, band gain, haze and noise: for pictures",
     "radiometric": "band gain, haze and noise, gently: for calibrated bands",
     "cutout": "a rectangle that is taken away, void inside",
+    "cutmix": "a rectangle taken from another patch of the batch, with its labels",
     "copy-paste": "rare classes copied from one patch of a batch into another",
 }
 """What `plan.augment` may name."""
@@ -85,10 +86,24 @@ class Augmentation:
     def sources(self, step: int, indices: Sequence[int]) -> list[int]:
         """The samples of a step that those with these indices are made from: themselves, then any that give to them."""
         own = list(indices)
-        if "copy-paste" not in self.names:
-            return own
-        given = donors(self.seed, step, own, self.pasting.batch).tolist()
-        return own + sorted({donor for donor in given if donor >= 0} - set(own))
+        uses = [use for name, use in (("copy-paste", PASTE), ("cutmix", MIX)) if name in self.names]
+        given = (donors(self.seed, step, own, self.pasting.batch, use=use).tolist() for use in uses)
+        return own + sorted({donor for found in given for donor in found if donor >= 0} - set(own))
+
+    def _exchanged(self, images: Tensor, truth: Tensor, step: int, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """The samples with these indices, after what others of those in `sources` give to them."""
+        wanted, count = self.sources(step, indices), len(indices)
+
+        def given(use: int) -> list[int]:
+            found = donors(self.seed, step, indices, self.pasting.batch, use=use).tolist()
+            return [wanted.index(donor) if donor >= 0 else -1 for donor in found]
+
+        own = images[:count], truth[:count]
+        if "copy-paste" in self.names:
+            own = paste(images, truth, given(PASTE), self.pasting.classes)
+        if "cutmix" in self.names:
+            own = mix(own, (images, truth), given(MIX), seed=self.seed, where=(step, indices))
+        return own
 
     def __call__(
         self, raw: Tensor, labels: Tensor, *, step: int, indices: Sequence[int], crop: int
@@ -96,19 +111,16 @@ class Augmentation:
         """Images (n, bands, crop, crop) of float32, (raw - mean) / std and changed, and their labels (n, crop, crop).
 
         `raw` and `labels` are squares of `read_size(crop)`, of the samples that `sources` names. Pixels that are not finite
-        become 0, the mean. The changes of each sample depend on (seed, step, index) alone; with "copy-paste" on the size of
-        the batch, too.
+        become 0, the mean. The changes of each sample depend on (seed, step, index) alone; with "copy-paste" and "cutmix"
+        on the size of the batch, too.
         """
         wanted = self.sources(step, indices)
         draws = uniforms(self.seed, AUGMENT, step, wanted, 16 + 3 + len(self.mean))
         images, truth = raw, labels
         if "d4" in self.names:
             images, truth = turned(images, truth, (draws[:, 0] * 8).astype(np.int64))
-        if "copy-paste" in self.names:
-            given = donors(self.seed, step, indices, self.pasting.batch).tolist()
-            images, truth = paste(
-                images, truth, [wanted.index(g) if g >= 0 else -1 for g in given], self.pasting.classes
-            )
+        if {"copy-paste", "cutmix"} & self.names:
+            images, truth = self._exchanged(images, truth, step, indices)
             draws = draws[: len(images)]
         images = finite_float(images, self.mean)
         if "scale" in self.names:

@@ -12,6 +12,7 @@ TILES: Final = 3
 LAYERS: Final = 4
 CUT: Final = 5
 PASTE: Final = 6
+MIX: Final = 7
 """The uses of randomness; each has numbers of its own."""
 
 

@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from terraseg.core.classes import VOID
-from terraseg.train.counted import CUT, PASTE, uniforms
+from terraseg.train.counted import CUT, MIX, PASTE, uniforms
 
 CUT_SHARE = 0.5
 """Share of the samples that lose a rectangle."""
 CUT_SIDES = (0.125, 0.4)
 """Shortest and longest side of a rectangle, as shares of the sample's."""
-PASTE_SHARE = 0.5
-"""Share of the samples that something is pasted into."""
+GIVEN_SHARE = 0.5
+"""Share of the samples that something of another sample is put into."""
+MIX_SIDES = (0.25, 0.75)
+"""Shortest and longest side of a rectangle that is exchanged, as shares of the sample's."""
 RARE = 0.5
 """A class is rare with less than this part of an even share of the pixels."""
 
@@ -62,13 +64,13 @@ def rare_classes(class_pixels: Sequence[int]) -> tuple[int, ...]:
     return rare or (min(present, key=lambda index: class_pixels[index]),)
 
 
-def donors(seed: int, step: int, indices: Sequence[int], batch: int) -> NDArray[np.int64]:
-    """For each sample the index of another one of its batch, from which it gets something pasted; -1 for none."""
-    draws = uniforms(seed, PASTE, step, indices, 2)
+def donors(seed: int, step: int, indices: Sequence[int], batch: int, *, use: int = PASTE) -> NDArray[np.int64]:
+    """For each sample the index of another one of its batch, from which it gets something; -1 for none."""
+    draws = uniforms(seed, use, step, indices, 2)
     if batch < 2:
         return np.full(len(draws), -1, dtype=np.int64)
     others = (np.asarray(indices) + 1 + (draws[:, 1] * (batch - 1)).astype(np.int64)) % batch
-    return np.where(draws[:, 0] < PASTE_SHARE, others, -1)
+    return np.where(draws[:, 0] < GIVEN_SHARE, others, -1)
 
 
 def paste(images: Tensor, labels: Tensor, given: Sequence[int], classes: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -92,6 +94,34 @@ def paste(images: Tensor, labels: Tensor, given: Sequence[int], classes: Sequenc
             _lay_over(truth[number], labels[donor], wanted)
             _lay_over(changed[number], images[donor], wanted)
     return changed, truth
+
+
+def mix(
+    under: tuple[Tensor, Tensor],
+    over: tuple[Tensor, Tensor],
+    given: Sequence[int],
+    *,
+    seed: int,
+    where: tuple[int, Sequence[int]],
+) -> tuple[Tensor, Tensor]:
+    """Images and labels of `under` with a rectangle of each copied from `over` at the same place.
+
+    `given` holds for each sample the number in `over` of the one that gives, -1 for none; `where` are the step and the
+    indices by which the rectangles are drawn. The labels come along, so that what a place shows, and not what surrounds
+    it, decides. Method: Yun et al., "CutMix", ICCV 2019, as French et al., BMVC 2020, use it on masks.
+    """
+    images, labels = (part.clone() for part in under)
+    side = labels.shape[-1]
+    draws = uniforms(seed, MIX, *where, 6)[:, 2:]
+    sizes = np.rint((MIX_SIDES[0] + (MIX_SIDES[1] - MIX_SIDES[0]) * draws[:, :2]) * side).astype(np.int64)
+    corners = (draws[:, 2:] * (side - sizes + 1)).astype(np.int64)
+    for number, donor in enumerate(given):
+        if donor >= 0:
+            (top, left), (height, width) = corners[number].tolist(), sizes[number].tolist()
+            place = (..., slice(top, top + height), slice(left, left + width))
+            images[number][place] = over[0][donor][place]
+            labels[number][place] = over[1][donor][place]
+    return images, labels
 
 
 def _lay_over(under: Tensor, over: Tensor, wanted: Tensor) -> None:

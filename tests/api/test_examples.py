@@ -16,11 +16,11 @@ from terraseg.store.vector import read_polygon_table
 from terraseg.town import make_town
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = "[train]\nepochs = 1\n[sample]\ncrop = 32\nbatch = 4\n[predict]\ntile = 128\noverlap = 32\n"
+SETTINGS = "[train]\nepochs = 1\n[sample]\ncrop = 32\nbatch = 12\n[predict]\ntile = 128\noverlap = 32\n"
 
 
 def write_example(folder: Path, name: str) -> None:
-    write_town(make_town(3, 192, gsd=0.6), folder / f"imagery/{name}.tif", folder / f"labels/{name}.gpkg")
+    write_town(make_town(3, 128, gsd=0.6), folder / f"imagery/{name}.tif", folder / f"labels/{name}.gpkg")
     text = project_text(check_sources([folder], [], folder)).split("[train]")[0]
     (folder / "terraseg.toml").write_text(text + SETTINGS)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terraseg.train.augment import Augmentation
-from terraseg.train.mixing import CUT_SIDES, Pasting, cut_out, donors, paste, rare_classes
+from terraseg.train.mixing import CUT_SIDES, MIX_SIDES, Pasting, cut_out, donors, mix, paste, rare_classes
 
 
 def mixing(*names: str, batch: int = 8, classes: tuple[int, ...] = (2,)) -> Augmentation:
@@ -70,9 +70,27 @@ def test_pasting_copies_the_classes_with_their_pixels_and_nothing_onto_void(dtyp
     assert torch.equal(truth[1], labels[1])
 
 
-def test_a_pasted_sample_is_the_same_whichever_others_are_computed_with_it() -> None:
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
+def test_a_mixed_sample_holds_one_rectangle_of_its_donor(dtype: torch.dtype) -> None:
+    labels = torch.arange(8, dtype=torch.uint8)[:, None, None].repeat(1, 32, 32)
+    images = labels[:, None].to(dtype).repeat(1, 2, 1, 1)
+    given = [3, -1, 5]
+    mixed, truth = mix((images[:3], labels[:3]), (images, labels), given, seed=4, where=(9, range(3)))
+    assert mixed.dtype == dtype
+    assert torch.equal(mixed.to(torch.int64), truth[:, None].to(torch.int64).repeat(1, 2, 1, 1))
+    assert torch.equal(labels[1], truth[1])
+    for number in (0, 2):
+        rows, cols = np.nonzero((truth[number] == given[number]).numpy())
+        height, width = np.ptp(rows) + 1, np.ptp(cols) + 1
+        assert len(rows) == height * width
+        assert all(MIX_SIDES[0] * 32 - 1 <= side <= MIX_SIDES[1] * 32 + 1 for side in (height, width))
+        assert (truth[number] == number).sum() == 32 * 32 - len(rows)
+
+
+@pytest.mark.parametrize("mixer", [("copy-paste",), ("cutmix",), ("copy-paste", "cutmix")])
+def test_a_mixed_sample_is_the_same_whichever_others_are_computed_with_it(mixer: tuple[str, ...]) -> None:
     """Two processes, each with half of the batch and the donors of its samples, come to the batch of one."""
-    how = mixing("d4", "scale", "copy-paste", "photometric", "cutout")
+    how = mixing("d4", "scale", *mixer, "photometric", "cutout")
     side = how.read_size(16)
     raw = torch.randint(0, 255, (8, 3, side, side), dtype=torch.uint8)
     labels = raw[:, 0] % 3
