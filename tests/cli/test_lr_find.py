@@ -8,6 +8,7 @@ from PIL import Image
 
 from terraseg.cli.main import run
 from terraseg.core.lrcurve import LrCurve
+from terraseg.core.plan import Plan
 from terraseg.store.rundir import read_json
 from terraseg.train import hardware
 from tests.makers import make_grid, make_raster
@@ -69,6 +70,23 @@ def test_a_second_call_takes_the_curve_that_is_there_until_the_settings_change(c
     first = curve.read_text()
     assert run(["lr-find", "--config", str(config), "--set", "train.seed=7"]) == 0
     assert curve.read_text() != first
+
+
+def test_training_takes_the_rate_that_was_found_and_is_not_searched_again(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "--config", str(config), "--set", "train.learning_rate=find"]
+    assert run(command) == 0
+    folder = config.parent / "runs/a"
+    curve = LrCurve.from_json(read_json(folder / "lr_find.json"))
+    plan = Plan.from_json(read_json(folder / "plan.json"))
+    assert plan.learning_rate == curve.suggestion_valley
+    assert "range test" in plan.reasons["learning_rate"]
+    made = (folder / "lr_find.json").stat().st_mtime_ns
+    capsys.readouterr()
+    assert run(command) == 0
+    assert "the model is up to date" in capsys.readouterr().err
+    assert (folder / "lr_find.json").stat().st_mtime_ns == made
 
 
 def test_a_missing_project_file_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
