@@ -79,8 +79,6 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     # GDAL would take 5 % of the memory for its block cache; we read each block about once.
     os.environ.setdefault("GDAL_CACHEMAX", "128")
-    # Threads that spin while they wait take the core from those they wait for when a machine is shared.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         result: Any = app(args=[a for a in arguments if a != "--debug"], standalone_mode=False)
         return result if isinstance(result, int) else OK

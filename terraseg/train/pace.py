@@ -9,7 +9,8 @@ import torch
 from terraseg.train.batches import Batches
 from terraseg.train.module import SegmentationModule
 
-SAMPLES = 2
+SAMPLES = 8
+"""Fewer keep several threads less busy than a whole batch does, and speak for one."""
 REPEATS = 2
 
 
