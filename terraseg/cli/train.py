@@ -63,10 +63,12 @@ def run(
 
 def _draw_batch(project: "Project", watch: "Watch") -> Path:
     """The picture of the first training patches, in the run's figures."""
+    from terraseg.engines.choose import require_training
     from terraseg.pipeline import steps as pipeline
+
+    require_training()
+    from terraseg.train.showbatch import show_batch
 
     dataset, facts = pipeline.prepare(project, watch)
     made = pipeline.plan(project, facts, watch)
-    from terraseg.train.showbatch import show_batch
-
     return show_batch(dataset, facts, made, project.run, project.run.figures / "batch.png")

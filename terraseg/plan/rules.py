@@ -136,7 +136,7 @@ def _length(facts: Fingerprint, options: TrainOptions, step_pixels: int) -> tupl
 
 
 def _learning_rate(options: TrainOptions) -> Choice:
-    if isinstance(options.learning_rate, float):
+    if options.learning_rate is not None and options.learning_rate != "find":
         return settled(options.learning_rate)
     if options.network == "simple-unet":
         return Choice(

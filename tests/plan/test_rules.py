@@ -67,6 +67,10 @@ def test_exactly_one_length_is_set() -> None:
         assert (plan.steps is None) != (plan.time_budget_s is None)
 
 
+def test_a_whole_number_is_a_learning_rate_too() -> None:
+    assert make_plan(FACTS, LAPTOP, TrainingOptions(TrainOptions(learning_rate=1))).learning_rate == 1
+
+
 def test_an_epoch_covers_the_training_pixels_once() -> None:
     sample = SampleOptions(crop=10, batch=4, reduction=2)
     assert make_plan(FACTS, LAPTOP, TrainingOptions(TrainOptions(epochs=3), sample)).steps == 3 * 7
