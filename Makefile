@@ -25,8 +25,9 @@ lint: setup
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 
-# accuracy.py takes hours: it is started by hand.
-BENCHMARKS := $(filter-out %/accuracy.py %/fastai_policy.py,$(wildcard benchmarks/*.py))
+# accuracy.py and hand_search.py take hours: they are started by hand.
+BENCHMARKS := $(filter-out %/accuracy.py %/hand_search.py %/fastai_policy.py %/predict.py %/predict_child.py %/predict_peers.py,$(wildcard benchmarks/*.py))
 
 bench: setup
 	for script in $(BENCHMARKS); do $(RUN)/python $$script || exit 1; done
+	$(RUN)/python benchmarks/predict.py --random-weights

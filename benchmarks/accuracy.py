@@ -29,7 +29,7 @@ from terraseg.core.watch import SILENT
 from terraseg.errors import TerrasegError
 from terraseg.evaluate.evaluate import evaluate_scenes
 from terraseg.evaluate.scores import Scores
-from terraseg.pipeline.products import open_model, predict_scene
+from terraseg.pipeline.products import Job, open_model, predict_scene
 from terraseg.pipeline.project import read_project
 from terraseg.plan.options import seconds
 from terraseg.prepare.dataset import read_dataset
@@ -243,10 +243,10 @@ def score_model(bench: Bench, trial: Trial, folder: Path) -> Scores:
     """The scores of a model's maps of the test scenes, which lie beside the model afterwards."""
     project = read_project(bench.config, [f"data.test={patterns(bench, trial)}"])
     dataset = read_dataset(project.data, project.root)
-    model, pairs = open_model(folder, "auto"), []
+    job, pairs = Job(open_model([folder]), project.predict, project.inputs), []
     for scene in (scene for scene in dataset.scenes if scene.is_test):
         out = folder.parent / f"maps-{folder.name}" / f"{scene.name}.tif"
-        predict_scene(scene.name, scene.imagery, out, model=model, options=project.predict, watch=SILENT)
+        predict_scene(scene.name, scene.imagery, out, job=job, watch=SILENT)
         pairs.append((scene, out))
     return evaluate_scenes(pairs, dataset).total
 

@@ -44,7 +44,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Peak memory and rate of predicting a vast raster.")
     for name, default in (("height", 20_000), ("width", 20_000), ("classes", 6), ("tile", 512), ("overlap", 64)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--max-ram-mb", type=int, default=256, help="the sweep's budget for its own arrays")
+    parser.add_argument("--max-ram", help="the budget of the whole process, such as 400M")
     parser.add_argument("--threads", type=int, default=1, help="threads of the engine and of compression")
     parser.add_argument("--layers", choices=("classes", "all"), default="classes")
     parser.add_argument("--folder", type=Path, help="where the temporary folder is made")
@@ -58,13 +58,14 @@ def _predict(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
     from terraseg.core.dataset import Imagery
     from terraseg.engines.onnx import open_onnx
+    from terraseg.predict.memory import peak_memory_mb
     from terraseg.predict.options import PredictOptions
-    from terraseg.predict.sweep import peak_memory_mb, predict_raster
+    from terraseg.predict.sweep import predict_raster
     from terraseg.store.raster import open_raster
 
     everything = options.layers == "all"
     chosen = PredictOptions(
-        confidence=everything, probabilities=everything, max_ram_mb=options.max_ram_mb, threads=options.threads
+        confidence=everything, probabilities=everything, max_ram=options.max_ram, threads=options.threads
     )
     scorer = open_onnx(folder / "model", threads=options.threads)
     start, swept = peak_memory_mb(), [0.0]

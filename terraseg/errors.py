@@ -14,6 +14,7 @@
     ├── EmptyDataset       nothing left to train on, to predict or to score
     ├── BrokenBundle       a model folder whose parts are missing or disagree
     ├── StaleRun           a run folder made by other settings or held by another process
+    ├── RastersFailed      some rasters of a job that could not be predicted; the others were
     └── TrainingFailed     training that cannot go on (a loss that is not finite, a budget too small)
 
 A message says what was found, why that fails and what to do, with the file and the value. The command line prints it as
@@ -78,6 +79,10 @@ class BrokenBundle(TerrasegError):
 
 class StaleRun(TerrasegError):
     """A run folder made by other settings or held by another process."""
+
+
+class RastersFailed(TerrasegError):
+    """Some rasters of a job that could not be predicted; the others were."""
 
 
 class TrainingFailed(TerrasegError):

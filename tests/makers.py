@@ -1,12 +1,16 @@
 """Makers of test data: small rasters, labels and data sets, written where a test wants them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from terraseg.core.classes import LandClass, Legend
 from terraseg.core.grid import Grid
+from terraseg.core.modelspec import ModelSpec
 from terraseg.store.imagery import write_raster
 
 UTM = "EPSG:32637"
@@ -48,3 +52,32 @@ def make_labels(path: Path, grid: Grid | None = None, *, values: Sequence[int] =
     pixels = np.broadcast_to(stripes, (grid.height, grid.width)).astype("uint8")[None]
     write_raster(path, pixels, grid, ["label"])
     return path
+
+
+LAND_AND_ROOF = Legend((LandClass(0, "land", "#112233"), LandClass(1, "roof", "#FF0000")))
+
+
+def make_spec(
+    bands: Sequence[str] = ("red", "green", "blue"), *, dtype: str = "uint8", tile: int = 64, **facts: Any
+) -> ModelSpec:
+    """A model of two classes that reads some bands; `facts` are further fields of it, `gsd_m` 0.5 where they say nothing."""
+    means, stds = (60.0,) * len(bands), (30.0,) * len(bands)
+    gsd_m = facts.pop("gsd_m", 0.5)
+    return ModelSpec("point", LAND_AND_ROOF, tuple(bands), dtype, means, stds, gsd_m, tile, tile // 4, 4, **facts)
+
+
+@dataclass
+class PointScorer:
+    """A scorer that looks at one pixel alone: the brighter its first band, the likelier it is a roof."""
+
+    spec: ModelSpec
+    middle: float = 60.0
+    width: float = 10.0
+    device: str = "a test"
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+
+    def score(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        """Probabilities (n, 2, height, width)."""
+        self.shapes.append(batch.shape)
+        roof = 1 / (1 + np.exp((self.middle - batch[:, 0].astype(np.float32)) / self.width))
+        return np.stack([1 - roof, roof], axis=1).astype(np.float32)

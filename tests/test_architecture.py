@@ -14,7 +14,7 @@ FLOORS = {
     "core": 1,
     "pixels": 2, "store": 2, "nets": 2, "graphs": 2, "town": 2,
     "prepare": 3, "plan": 3, "train": 3, "evaluate": 3, "predict": 3, "vectorize": 3, "measure": 3, "report": 3,
-    "export": 3, "engines": 3, "forest": 3,
+    "export": 3, "engines": 3, "forest": 3, "clean": 3,
     "pipeline": 4,
     "cli": 5, "api": 5,
     "__main__": 6,

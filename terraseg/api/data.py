@@ -41,11 +41,12 @@ class Data:
         `settings` are those of training: `augment=()` shows plain patches, `crop=256` larger ones, `seed=1` others.
         """
         from terraseg.train.showbatch import batch_picture
+        from terraseg.train.trained import Task
 
         run = self.project.run
         with run.locked():
             plan = steps.plan(without_clock(with_settings(self.project, settings)), self.fingerprint, SILENT)
-            return whole(batch_picture(self.dataset, self.fingerprint, plan, run, rows=rows))
+            return whole(batch_picture(Task(self.dataset, self.fingerprint, plan, run), rows=rows))
 
     def __repr__(self) -> str:
         facts, scenes = self.fingerprint, len(self.dataset.scenes)

@@ -1,5 +1,6 @@
 """Single files and whole projects: the commands of the command line as functions."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,10 @@ from terraseg.api.notebook import watcher
 from terraseg.core.watch import Watch
 from terraseg.measure.options import MeasureOptions
 from terraseg.pipeline import map as mapping
-from terraseg.pipeline.products import polygons_file, predict_files, statistics_files
+from terraseg.pipeline.measuring import statistics_files
+from terraseg.pipeline.products import polygons_file
 from terraseg.pipeline.project import Project, read_project
+from terraseg.pipeline.rasters import predict_files
 from terraseg.vectorize.options import VectorizeOptions
 
 
@@ -25,16 +28,22 @@ def predict(
     raster: str | Path,
     out: str | Path,
     *,
-    model: str | Path,
+    model: str | Path | Sequence[str | Path],
     engine: str = "auto",
     watch: Watch | None = None,
     **settings: Any,
 ) -> list[Path]:
-    """The class map of a raster, and the files written; `settings` are those of the [predict] table.
+    """The class map of a raster, and the files written; of several models their mean is mapped.
 
-    `raster` may be a pattern for several, with `out` the folder of their maps.
+    `settings` are those of the tables [predict], [input] and [engine]: `precision="fast"`, `tta="d4"` say. `raster` may be
+    a folder, a pattern or a STAC file for several, with `out` the folder of their maps; then `RastersFailed` names those
+    that failed when the others are done.
     """
-    return predict_files([str(raster)], Path(model), Path(out), settings, watch=watcher(watch), engine=engine)
+    models = [Path(model)] if isinstance(model, (str, Path)) else [Path(each) for each in model]
+    chosen = {"engine": engine, **settings}
+    done = predict_files([str(raster)], models, Path(out), chosen, watch=watcher(watch))
+    done.check()
+    return list(done.files)
 
 
 def vectorize(class_map: str | Path, out: str | Path, **settings: Any) -> Path:

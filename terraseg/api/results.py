@@ -14,9 +14,12 @@ from terraseg.core.classes import VOID
 from terraseg.core.dataset import Dataset, Role, Scene
 from terraseg.core.scorer import Scorer
 from terraseg.core.window import Window, cut
-from terraseg.errors import BandMismatch, EmptyDataset
+from terraseg.errors import BadOption, BandMismatch, EmptyDataset
 from terraseg.evaluate.evaluate import Block, class_table, score_blocks
 from terraseg.evaluate.scores import Scores
+from terraseg.pixels.blend import decide_each, to_host
+from terraseg.pixels.relabel import mask_table, stacked_masks
+from terraseg.predict.options import HALF
 from terraseg.store.labels import open_labels
 from terraseg.store.raster import open_raster
 from terraseg.train.pictures import striped, visible
@@ -27,7 +30,7 @@ SMALLEST_PANEL, LARGEST_PANEL = 64, 512
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A window as it is and as it is seen: raw pixels (bands, height, width), class indices (height, width)."""
+    """A window as it is and as it is seen: raw pixels (bands, height, width), label bytes (height, width)."""
 
     scene: Scene
     pixels: NDArray[Any]
@@ -43,17 +46,18 @@ def score_part(scorer: Scorer, dataset: Dataset, part: Role, *, source: Path) ->
     places = labelled_places(dataset, part)
     tiles = [(scene, tile) for scene, window in places for tile in cut(window, scorer.spec.tile, scorer.spec.tile)]
     blocks = (judged.block for judged in judge(scorer, dataset, tiles, source=source))
-    return score_blocks(blocks, dataset.legend)
+    return score_blocks(blocks, dataset.legend, overlapping=dataset.coding.overlapping)
 
 
 def results_picture(scorer: Scorer, data: Data, shown: tuple[int, Role], *, source: Path) -> Picture:
     """Image, truth and prediction side by side, for so many places spread over a part of the data; raises as `score_part`."""
     count, part = shown
-    legend = data.dataset.legend
+    legend, overlapping = data.dataset.legend, data.dataset.coding.overlapping
     places = spread(labelled_places(data.dataset, part), count, min(LARGEST_PANEL, scorer.spec.tile))
     rows = []
     for seen in judge(scorer, data.dataset, places, source=source):
-        truth, guess = (striped(indices, legend) for indices in (seen.block.truth, seen.block.prediction))
+        both = (seen.block.truth, seen.block.prediction)
+        truth, guess = (striped(labels, legend, overlapping=overlapping) for labels in both)
         images = {"image": visible(seen.pixels, data.fingerprint), "truth": truth, "prediction": guess}
         rows.append([Panel(f"{seen.scene.name}: {title}", image) for title, image in images.items()])
     return panels(rows, legend)
@@ -68,22 +72,39 @@ def labelled_places(dataset: Dataset, part: Role) -> list[Place]:
 
 
 def judge(scorer: Scorer, dataset: Dataset, places: Iterable[Place], *, source: Path) -> Iterator[Judged]:
-    """Each place with its truth and its prediction, as indices in the data's legend; nodata is 255 in the prediction."""
+    """Each place with its truth and its prediction, as label bytes of the data; nodata is 255 in the prediction."""
     spec = scorer.spec
     if spec.bands != dataset.bands:
         raise BandMismatch(
             f"the model {source} takes the bands {', '.join(spec.bands)} and the data have {', '.join(dataset.bands)}: "
             "prepare data with the model's bands, in its order"
         )
+    if spec.overlapping != dataset.coding.overlapping:
+        kinds = "overlap", "exclude each other"
+        model, data = kinds if spec.overlapping else kinds[::-1]
+        raise BadOption(
+            f"the classes of the model {source} {model} and those of the data {data}: prepare data with overlapping = "
+            f"{str(spec.overlapping).lower()} under [data], or train on these"
+        )
     table = class_table(spec.legend, dataset.legend, source)
+    if spec.overlapping:
+        table = mask_table(table, len(spec.legend))
     for scene, window in places:
         seen = grown(window, spec.overlap // 2, scene.grid.window)
         inner = window.shifted(-seen.row, -seen.col).slices
         with open_raster(scene.imagery) as raster, open_labels(scene, dataset) as labels:
             patch, truth = raster.read(seen), labels.read(window)
-        indices = scorer.score(patch.pixels[None])[0].argmax(axis=0).astype(np.uint8)
-        indices[~patch.valid] = VOID
-        yield Judged(scene, patch.pixels[:, *inner], Block(window, truth, table[indices[inner]]))
+        mapped = _mapped(to_host(scorer.score(patch.pixels[None]))[0], overlapping=spec.overlapping)
+        mapped[~patch.valid] = VOID
+        yield Judged(scene, patch.pixels[:, *inner], Block(window, truth, table[mapped[inner]]))
+
+
+def _mapped(probabilities: NDArray[Any], *, overlapping: bool) -> NDArray[np.uint8]:
+    """Label bytes (height, width) of probabilities (classes, height, width)."""
+    if not overlapping:
+        return np.asarray(probabilities.argmax(axis=0), dtype=np.uint8)
+    inside, _ = decide_each(probabilities, HALF)
+    return stacked_masks(to_host(inside), [[index] for index in range(len(probabilities))], [])
 
 
 def grown(window: Window, margin: int, whole: Window) -> Window:

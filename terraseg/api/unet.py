@@ -262,6 +262,7 @@ class UNet:
 
     def _train(self, plan: "Plan", *, cache_gb: float) -> None:
         from terraseg.train.loop import train_model, trained_so_far
+        from terraseg.train.temperature import with_temperature
 
         data, run, watch = self._data, self._data.project.run, watcher(self._watch)
         watch.step("train")
@@ -273,7 +274,7 @@ class UNet:
         except (KeyboardInterrupt, TrainingFailed):
             self._take(trained_so_far(*asked))
             raise
-        self._take(trained)
+        self._take(with_temperature(trained, *asked[:2], plan, run, cache_gb=cache_gb))
 
     def _take(self, trained: "TrainedModel | None") -> None:
         if trained is None:

@@ -17,8 +17,8 @@ def run(
     import time
 
     from terraseg.cli.display import clock, print_files, watching
+    from terraseg.cli.scoretables import print_evaluation
     from terraseg.cli.settings import open_project
-    from terraseg.cli.tables import print_evaluation
     from terraseg.pipeline.demo import write_demo
     from terraseg.pipeline.map import map_project
 

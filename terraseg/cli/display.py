@@ -63,11 +63,15 @@ class PlainWatch:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._step, self._began, self._last = "", time.monotonic(), 0.0
+        self._step, self._last = "", 0.0
+        self._began = self._seen = time.monotonic()
+        self._before, self._done, self._total = 0.0, 0.0, 0.0
 
     def step(self, title: str) -> None:
         """Starts the clock of a step."""
-        self._step, self._began, self._last = title, time.monotonic(), time.monotonic()
+        self._step, self._last = title, time.monotonic()
+        self._began = self._seen = time.monotonic()
+        self._before, self._done, self._total = 0.0, 0.0, 0.0
 
     def say(self, text: str) -> None:
         """A line."""
@@ -76,12 +80,17 @@ class PlainWatch:
     def progress(self, done: float, total: float, text: str = "") -> None:
         """A line when ten seconds have gone by since the last."""
         now = time.monotonic()
-        if now - self._last < QUIET_S or done <= 0:
+        if total != self._total or done < self._done:
+            # Another piece of work, which may have been begun earlier: what was done by then takes no time now.
+            self._began = self._seen if self._total else self._began
+            self._before, self._total = (done if done > 1 else 0.0), total
+        self._done, self._seen = done, now
+        if now - self._last < QUIET_S or done <= self._before:
             return
         self._last = now
-        spent = now - self._began
-        left = spent / done * (total - done)
-        rate = f", {done / spent:.1f}/s" if total > 1 else ""
+        spent, finished = now - self._began, done - self._before
+        left = spent / finished * (total - done)
+        rate = f", {finished / spent:.1f}/s" if total > 1 else ""
         print(
             f"{self._step}: {done / total:.0%}{rate}, {clock(left)} left{', ' + text if text else ''}",
             file=self._stream,

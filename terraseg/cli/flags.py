@@ -11,7 +11,19 @@ Overrides = Annotated[
     typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Overrides one setting of the project file."),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Starts over instead of going on where the last run stopped.")]
-Engine = Annotated[str, typer.Option("--engine", help="onnx, openvino, torch, or auto: the fastest that is installed.")]
+Engine = Annotated[
+    str | None, typer.Option("--engine", help="onnx, openvino, torch, or auto: the fastest that is installed.")
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision", help="exact: 32 bit; fast: 16 bit where the machine has them; int8: bytes, calibrated."
+    ),
+]
+Tta = Annotated[
+    str | None,
+    typer.Option("--tta", help="flips, d4 or d4+scales: averages so many views of each tile (4, 8, 24)."),
+]
 TimeBudget = Annotated[
     str | None,
     typer.Option("--time-budget", metavar="DURATION", help="Trains for that long on this machine: 90s, 8m, 1h."),

@@ -22,6 +22,7 @@ COMMANDS = {
     "predict": "turn rasters into class maps",
     "vectorize": "turn a class map into polygons",
     "measure": "areas, shares and object sizes of a class map",
+    "export": "a model for QGIS, STAC or ArcGIS, or in bytes for speed",
     "report": "write the report page of a project",
     "map": "all of it, from imagery and labels to report; redoes only what is stale",
     "demo": "make a small town and map it",

@@ -13,3 +13,8 @@ def open_project(config: Path, overrides: list[str] | None, **train: str | int |
 
     extra = [f"train.{name}={value}" for name, value in train.items() if value is not None]
     return read_project(config, [*(overrides or []), *extra])
+
+
+def engine_settings(**flags: str | None) -> list[str]:
+    """The flags that say what runs a model, as settings of the [engine] table."""
+    return [f"engine.{name}={value}" for name, value in flags.items() if value is not None]

@@ -1,4 +1,4 @@
-"""Tables on the screen: scenes, classes, scores, statistics."""
+"""Tables on the screen: scenes, classes, statistics."""
 
 from collections import Counter
 from pathlib import Path, PurePosixPath
@@ -8,8 +8,6 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from terraseg.evaluate.evaluate import Evaluation
-    from terraseg.evaluate.scores import Scores
     from terraseg.prepare.check import CheckResult
 
 SHOWN_ROWS = 20
@@ -75,14 +73,16 @@ def print_project(config: Path) -> int:
     dataset = read_dataset(project.data, project.root)
     survey = survey_dataset(dataset)
     dataset, report = split_dataset(dataset, survey, project.data.validation, patch=patch_side(project))
-    total = sum(c.sum(axis=(0, 1)) for c in survey.counts.values())
+    kinds = sum(c.sum(axis=(0, 1)) for c in survey.counts.values())
+    total = kinds[: len(dataset.legend)]
+    labelled = kinds[-1] if dataset.coding.overlapping else total.sum()
     screen = console()
     screen.print("classes among the labelled pixels", style="bold")
     table = Table(box=None, pad_edge=False)
     for column in ("id", "class", "share", "pixels"):
         table.add_column(column, justify="right" if column != "class" else "left")
     for land_class, pixels in zip(dataset.legend.classes, total, strict=True):
-        share = f"{pixels / max(1, total.sum()):.1%}"
+        share = f"{pixels / max(1, labelled):.1%}"
         table.add_row(str(land_class.id), land_class.name, share, f"{int(pixels):,}")
     screen.print(table)
     roles = Counter("test" if s.is_test else "labelled" if s.labels else "unlabelled" for s in dataset.scenes)
@@ -96,36 +96,6 @@ def print_project(config: Path) -> int:
         )
         return 2
     return 0
-
-
-def print_evaluation(evaluation: "Evaluation") -> None:
-    """The scores over all scenes, and where a forest was scored on them the lead over it."""
-    total, forest = evaluation.total, evaluation.baseline
-    print_scores(total)
-    if forest is None or forest.total.mean_iou is None or total.mean_iou is None:
-        return
-    lead = 100 * (total.mean_iou - forest.total.mean_iou)
-    console().print(
-        f"the forest beside it: overall accuracy {_percent(forest.total.accuracy)}, mean IoU "
-        f"{_percent(forest.total.mean_iou)}; the network is {abs(lead):.1f} points {'ahead' if lead >= 0 else 'behind'}"
-    )
-
-
-def print_scores(scores: "Scores") -> None:
-    """Accuracy, mean IoU and the table per class."""
-    screen = console()
-    table = Table(box=None, pad_edge=False)
-    for column in ("class", "IoU", "F1", "precision", "recall", "pixels"):
-        table.add_column(column, justify="left" if column == "class" else "right")
-    for c in scores.classes:
-        values = [_percent(v) for v in (c.iou, c.f1, c.precision, c.recall)]
-        table.add_row(c.land_class.name, *values, f"{c.support:,}")
-    screen.print(table)
-    screen.print(f"overall accuracy {_percent(scores.accuracy)}, mean IoU {_percent(scores.mean_iou)}")
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
 
 
 def print_statistics(rows: list[dict[str, Any]]) -> None:

@@ -30,6 +30,12 @@ def run(
     show_batch: Annotated[
         bool, typer.Option("--show-batch", help="Draws augmented patches beside their masks, and trains nothing.")
     ] = False,
+    cache_gb: Annotated[
+        float | None,
+        typer.Option(
+            "--cache-gb", metavar="GB", help="Disk space for copies of the scenes; 0 reads the files themselves."
+        ),
+    ] = None,
     fresh: Fresh = False,
 ) -> None:
     """Trains a model by the plan and writes its bundle; an interrupted training goes on where it was.
@@ -48,7 +54,8 @@ def run(
     with leading(os.environ) as leads:
         if not leads:
             return
-        project = open_project(config, overrides, quality=quality, time_budget=time_budget, epochs=epochs, steps=steps)
+        settings = [*(overrides or []), *([] if cache_gb is None else [f"sample.cache_gb={cache_gb}"])]
+        project = open_project(config, settings, quality=quality, time_budget=time_budget, epochs=epochs, steps=steps)
         with project.run.locked(), watching() as watch:
             if fresh:
                 pipeline.forget_run(project)
@@ -67,8 +74,10 @@ def _draw_batch(project: "Project", watch: "Watch") -> Path:
     from terraseg.pipeline import steps as pipeline
 
     require_training()
-    from terraseg.train.showbatch import show_batch
+    from terraseg.train.showbatch import batch_picture, write_picture
+    from terraseg.train.trained import Task
 
     dataset, facts = pipeline.prepare(project, watch)
     made = pipeline.plan(project, facts, watch)
-    return show_batch(dataset, facts, made, project.run, project.run.figures / "batch.png")
+    task = Task(dataset, facts, made, project.run, project.sample.cache_gb)
+    return write_picture(batch_picture(task), project.run.figures / "batch.png")

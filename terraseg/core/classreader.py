@@ -44,6 +44,24 @@ class ClassRaster(Protocol):
         ...
 
 
+class LayerRaster(Protocol):
+    """A map of overlapping classes that is read window by window; its pixels are bit masks (see `Coding`), 255 is nodata."""
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie."""
+        ...
+
+    @property
+    def legend(self) -> Legend:
+        """The classes by bit."""
+        ...
+
+    def read(self, window: Window) -> NDArray[np.uint8]:
+        """The label bytes (height, width) of a window inside the grid."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class ByteArray:
     """A `ByteRaster` in memory; `values` (height, width) are of the grid's size."""

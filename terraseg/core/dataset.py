@@ -4,51 +4,75 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from terraseg.core.classes import Legend
+from terraseg.core.classes import VOID, Legend
+from terraseg.core.coding import Coding
 from terraseg.core.grid import Grid
 from terraseg.core.window import Window
 
-LabelKind = Literal["ids", "colors", "polygons"]
+LabelKind = Literal["ids", "colors", "polygons", "bands"]
 Role = Literal["train", "validation", "test"]
 
 ANY = "*"
 """A label value that stands for every polygon, whatever its attributes."""
 OUTSIDE = ""
 """A label value that stands for the ground outside every polygon."""
+NO_CLASS: dict[str, str] = {"ids": "0", "colors": "#000000"}
+"""Label values that are of no class where classes overlap."""
 
 
 @dataclass(frozen=True)
 class LabelRule:
-    """How the values in label files become class indices.
+    """How the values in label files become the bytes of label arrays (see `Coding`).
 
     `values[k]` are the label values of the class with index k, as text: "3" for an id, "#RRGGBB" for a colour, an attribute
-    value for polygons, `ANY` for every polygon, `OUTSIDE` for the ground beside them. `ignore` holds the values that mean
-    "not labelled". `field` is the attribute that names a polygon's class, None when every polygon is of one class.
+    value for polygons, `ANY` for every polygon, `OUTSIDE` for the ground beside them, the name or the number of a band that
+    is not 0 where the class is. `ignore` holds the values that mean "not labelled". `field` is the attribute that names a
+    polygon's class, None when every polygon is of one class. Where classes are `overlapping` a pixel may be of several, and
+    a value may stand for several.
     """
 
     kind: LabelKind
     values: tuple[tuple[str, ...], ...]
     ignore: tuple[str, ...] = ()
     field: str | None = None
+    overlapping: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(LabelKind):
             raise ValueError(f"label kind {self.kind!r}: one of {', '.join(get_args(LabelKind))}")
+        Coding(len(self.values), self.overlapping)
 
-    def index_of(self) -> dict[str, int]:
-        """Class index by label value; ignored values are not in it."""
-        return {value: index for index, values in enumerate(self.values) for value in values}
+    def code_of(self) -> dict[str, int]:
+        """The byte by label value: the class's index, or the bits of the classes that it stands for; without ignored values.
+
+        Where classes overlap, the id 0 and black are of no class unless the rule says otherwise.
+        """
+        coding = Coding(len(self.values), self.overlapping)
+        codes = {NO_CLASS[self.kind]: 0} if self.overlapping and self.kind in NO_CLASS else {}
+        for index, values in enumerate(self.values):
+            for value in values:
+                code = coding.code(index)
+                codes[value] = code | codes.get(value, 0) if self.overlapping else code
+        return {value: code for value, code in codes.items() if value not in self.ignore}
+
+    @property
+    def outside_code(self) -> int:
+        """The byte of the ground outside every polygon: void where no class stands for it, of no class where they overlap."""
+        unnamed = 0 if self.overlapping and OUTSIDE not in self.ignore else VOID
+        return self.code_of().get(OUTSIDE, unnamed)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
         values = [list(v) for v in self.values]
-        return {"kind": self.kind, "values": values, "ignore": list(self.ignore), "field": self.field}
+        plain = {"kind": self.kind, "values": values, "ignore": list(self.ignore), "field": self.field}
+        return plain | {"overlapping": True} if self.overlapping else plain
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "LabelRule":
         """The inverse of `to_json`."""
         values = tuple(tuple(v) for v in value["values"])
-        return LabelRule(value["kind"], values, tuple(value["ignore"]), value["field"])
+        overlapping = value.get("overlapping", False)
+        return LabelRule(value["kind"], values, tuple(value["ignore"]), value["field"], overlapping)
 
 
 @dataclass(frozen=True)
@@ -56,21 +80,25 @@ class Imagery:
     """How to read a scene's pixels: one file with all bands, or one file a band in the order of `bands`.
 
     `bands` are the names of the channels that come out; with one file they are found by band description, else taken by
-    position (an alpha band is never a channel). `nodata` overrides what the files say.
+    position (an alpha band is never a channel). `channels` says instead where they are: for each band the number of its
+    channel in the file, from 1; then the files may hold any others. `nodata` overrides what the files say.
     """
 
     paths: tuple[str, ...]
     bands: tuple[str, ...]
     nodata: float | None = None
+    channels: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
-        return {"paths": list(self.paths), "bands": list(self.bands), "nodata": self.nodata}
+        plain = {"paths": list(self.paths), "bands": list(self.bands), "nodata": self.nodata}
+        return plain | {"channels": list(self.channels)} if self.channels else plain
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "Imagery":
         """The inverse of `to_json`."""
-        return Imagery(tuple(value["paths"]), tuple(value["bands"]), value["nodata"])
+        channels = tuple(value.get("channels", ()))
+        return Imagery(tuple(value["paths"]), tuple(value["bands"]), value["nodata"], channels)
 
 
 @dataclass(frozen=True)
@@ -144,6 +172,11 @@ class Dataset:
     rule: LabelRule
     bands: tuple[str, ...]
     dtype: str
+
+    @property
+    def coding(self) -> Coding:
+        """What the bytes of its label arrays mean."""
+        return Coding(len(self.legend), self.rule.overlapping)
 
     def labelled(self, role: Role) -> Iterator[tuple[Scene, Window]]:
         """Every labelled window that plays a role, scene by scene."""

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from terraseg.core.imagery import ImageryFacts
 from terraseg.core.split import Overlap
 
 
@@ -55,7 +56,9 @@ class Fingerprint:
     `gsd_m` is the median ground sample distance of the scenes that have a CRS, `gsd_range_m` the smallest and the largest.
     `class_scenes` counts the scenes in which each class occurs. `valid_pixels` and `nodata_share` are over the labelled
     scenes. `autocorrelation_px` is the distance at which two pixels have little more in common than any two (median over
-    the scenes; 0 when it was not measured), `autocorrelation_m` the same on the ground. Objects are in `object_unit`.
+    the scenes; 0 when it was not measured), `autocorrelation_m` the same on the ground. Objects are in `object_unit`. Where
+    classes are `overlapping` a pixel counts for each of its classes, and `labelled_pixels` are the labelled training pixels.
+    `imagery` is what a model keeps of the training imagery's look, None in fingerprints that do not say.
     """
 
     dtype: str
@@ -76,11 +79,14 @@ class Fingerprint:
     object_unit: str = "px"
     objects: tuple[ObjectFacts, ...] = ()
     overlaps: tuple[Overlap, ...] = ()
+    overlapping: bool = False
+    labelled_pixels: int = 0
+    imagery: ImageryFacts | None = None
 
     @property
     def class_shares(self) -> tuple[float, ...]:
         """Share of each class among the labelled training pixels."""
-        total = max(1, sum(self.class_pixels))
+        total = max(1, self.labelled_pixels if self.overlapping else sum(self.class_pixels))
         return tuple(pixels / total for pixels in self.class_pixels)
 
     def to_json(self) -> dict[str, Any]:
@@ -97,6 +103,8 @@ class Fingerprint:
             fields[name] = tuple(value.get(name, ()))
         span = value.get("gsd_range_m")
         fields["gsd_range_m"] = None if span is None else (span[0], span[1])
+        look = value.get("imagery")
+        fields["imagery"] = None if look is None else ImageryFacts.from_json(look)
         objects = value.get("objects", ())
         fields["objects"] = tuple(
             ObjectFacts(**{**o, "area": tuple(o["area"]), "width": tuple(o["width"])}) for o in objects

@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path("/")
+BF16_FEATURES = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+INT8_FEATURES = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
+"""Names of instruction sets for products of bfloat16 and of bytes, on x86 and on ARM."""
 
 
 def cores_available(root: Path = ROOT) -> int:
@@ -25,6 +28,25 @@ def memory_available(root: Path = ROOT) -> int:
     """
     left = [*_system_memory(root), *(limit - used for limit, used in _memory_limits(root))]
     return max(0, min(left)) if left else _physical_memory()
+
+
+def processor_features(root: Path = ROOT) -> frozenset[str]:
+    """The processor's instruction sets by the names that Linux gives them, "avx512_bf16" say; empty where it does not say."""
+    for line in _text(root / "proc" / "cpuinfo").splitlines():
+        name, _, values = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return frozenset(values.split())
+    return frozenset()
+
+
+def multiplies_bf16(root: Path = ROOT) -> bool:
+    """Whether the processor multiplies bfloat16 in hardware: elsewhere it is emulated, and slower than 32 bit."""
+    return not BF16_FEATURES.isdisjoint(processor_features(root))
+
+
+def multiplies_int8(root: Path = ROOT) -> bool:
+    """Whether the processor has instructions for sums of products of bytes."""
+    return not INT8_FEATURES.isdisjoint(processor_features(root))
 
 
 def _cpu_quotas(root: Path) -> Iterator[float]:

@@ -1,9 +1,11 @@
 """What a trained model is and what it eats: the content of `model.json`."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from terraseg.core.classes import Legend
+from terraseg.core.imagery import ImageryFacts
 from terraseg.errors import BrokenBundle
 
 FORMAT = 1
@@ -20,7 +22,10 @@ class ModelSpec:
     None when it had no CRS. `tile` and `overlap` (pixels) are the prediction lattice's defaults; `stride` is the
     model's total downsampling: a multiple of it is a size that needs no padding inside. The network sees squares of
     `reduction` x `reduction` pixels as one, and its scores are spread over them again: all sizes here, the stride too,
-    are in pixels of the imagery. `network_options` rebuilds the network; `provenance` says how it was trained.
+    are in pixels of the imagery. Where classes are `overlapping`, each has a probability of its own and a map a band for
+    each. `network_options` rebuilds the network; `provenance` says how it was trained. `imagery` is what the training imagery
+    looked like, None in bundles that do not say. The network's logits are divided by `temperature` before they become
+    probabilities, so that these mean what they say; 1 leaves them as they are.
     """
 
     network: str
@@ -36,13 +41,20 @@ class ModelSpec:
     network_options: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     reduction: int = 1
+    overlapping: bool = False
+    imagery: ImageryFacts | None = None
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if not len(self.bands) == len(self.mean) == len(self.std):
             counts = f"{len(self.bands)} bands, {len(self.mean)} means and {len(self.std)} deviations"
             raise BrokenBundle(f"a model with {counts}: each band needs one of each")
+        if self.imagery is not None and len(self.imagery.quantiles) != len(self.bands):
+            raise BrokenBundle(f"a model of {len(self.bands)} bands with quantiles of {len(self.imagery.quantiles)}")
         if any(s <= 0 for s in self.std):
             raise BrokenBundle(f"a model with the band deviations {self.std}: each must be above zero")
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise BrokenBundle(f"a model with the temperature {self.temperature}: it must be a number above zero")
         if not 0 <= self.overlap < self.tile:
             raise BrokenBundle(
                 f"an overlap of {self.overlap} on tiles of {self.tile} px: it must be smaller than the tile"
@@ -69,6 +81,8 @@ class ModelSpec:
             fields["legend"] = Legend.from_json(fields["legend"])
             for name in ("bands", "mean", "std"):
                 fields[name] = tuple(fields[name])
+            if fields.get("imagery") is not None:
+                fields["imagery"] = ImageryFacts.from_json(fields["imagery"])
             return ModelSpec(**fields)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise BrokenBundle(f"model.json does not describe a model: {error}") from error

@@ -1,6 +1,7 @@
 """Polygons with their attributes: those of a map, and those of a label file."""
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +18,8 @@ class PolygonTable:
 
     `geometry` holds shapely polygons in map coordinates, `class_id` the map ids (uint8), `confidence` the mean probability
     of the chosen class from 0 to 1, NaN where it is unknown. With a CRS `unit` is "m" and `area` and `perimeter` are
-    ground sizes in square metres and metres; without one it is "px" and both are in pixels.
+    ground sizes in square metres and metres; without one it is "px" and both are in pixels. `attributes` are further
+    columns by the names that they have in files; a number is NaN where it does not apply.
     """
 
     geometry: NDArray[np.object_]
@@ -27,9 +29,10 @@ class PolygonTable:
     confidence: NDArray[np.float64]
     legend: Legend
     crs: str | None
+    attributes: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        lengths = {len(getattr(self, f.name)) for f in fields(self) if f.name not in ("legend", "crs")}
+        lengths = {len(getattr(self, name)) for name in _COLUMNS} | {len(c) for c in self.attributes.values()}
         if len(lengths) != 1:
             raise ValueError(f"polygon columns of the lengths {sorted(lengths)}: each polygon needs one value of each")
 
@@ -59,8 +62,24 @@ class PolygonTable:
 
     def rows(self, chosen: NDArray[Any]) -> "PolygonTable":
         """The rows that a boolean mask or an index array picks."""
-        picked = {f.name: getattr(self, f.name)[chosen] for f in fields(self) if f.name not in ("legend", "crs")}
-        return replace(self, **picked)
+        picked = {name: getattr(self, name)[chosen] for name in _COLUMNS}
+        return replace(self, **picked, attributes={name: c[chosen] for name, c in self.attributes.items()})
+
+    @staticmethod
+    def joined(tables: "Sequence[PolygonTable]") -> "PolygonTable":
+        """The rows of tables of one legend and one CRS, one after the other; at least one table.
+
+        A column that a table lacks is NaN in its rows.
+        """
+        columns = {name: np.concatenate([getattr(table, name) for table in tables]) for name in _COLUMNS}
+        names = dict.fromkeys(name for table in tables for name in table.attributes)
+        further = {
+            name: np.concatenate([t.attributes.get(name, np.full(len(t), np.nan)) for t in tables]) for name in names
+        }
+        return replace(tables[0], **columns, attributes=further)
+
+
+_COLUMNS = tuple(f.name for f in fields(PolygonTable) if f.name not in ("legend", "crs", "attributes"))
 
 
 @dataclass(frozen=True, eq=False)

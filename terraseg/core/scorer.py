@@ -1,17 +1,21 @@
 """The one thing prediction needs of a model, whatever runs it."""
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
 from terraseg.core.modelspec import ModelSpec
+
+Precision = Literal["exact", "fast", "int8"]
+"""How a model counts: in 32 bit; in 16 bit where the machine multiplies them in hardware; in bytes, once calibrated."""
 
 
 class Scorer(Protocol):
     """A model ready to run: raw pixels in, class probabilities out.
 
     `score` takes a batch (n, bands, height, width) in the model's own dtype and gives (n, classes, height, width) of
-    float32 probabilities that sum to 1 over axis 1. Height and width may be any positive numbers.
+    float32 probabilities. They sum to 1 over axis 1, unless the spec says that classes overlap: then each class has its
+    own from 0 to 1. Height and width may be any positive numbers.
     """
 
     @property

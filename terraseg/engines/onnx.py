@@ -10,9 +10,11 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 
 from terraseg.core.machine import cores_available
 from terraseg.core.modelspec import ModelSpec
+from terraseg.core.scorer import Precision
 from terraseg.engines.batch import checked_batch, no_images
+from terraseg.engines.graph import graph_path
 from terraseg.errors import BrokenBundle
-from terraseg.store.bundle import onnx_path, read_spec
+from terraseg.store.bundle import read_spec
 
 ERRORS_ONLY = 3
 PROVIDER = ("CPUExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"})
@@ -42,12 +44,14 @@ class OnnxScorer:
         return np.asarray(probabilities, dtype=np.float32)
 
 
-def open_onnx(bundle: Path, *, threads: int | None = None) -> OnnxScorer:
-    """A Scorer on the bundle's `model.onnx`, on `threads` CPU threads (default: the cores this process may use).
+def open_onnx(bundle: Path, *, threads: int | None = None, precision: Precision = "exact") -> OnnxScorer:
+    """A Scorer on the bundle's graph, on `threads` CPU threads (default: the cores this process may use).
 
-    Raises `BrokenBundle` for a folder that is no whole bundle or a graph that ONNX Runtime cannot open.
+    It counts in float32 unless "int8" is asked for: its kernels for processors know no 16 bit. Raises `BrokenBundle` for a
+    folder that is no whole bundle or a graph that ONNX Runtime cannot open, `BadOption` for "int8" where the bundle has no
+    graph in bytes.
     """
-    spec, path = read_spec(bundle), onnx_path(bundle)
+    spec, path = read_spec(bundle), graph_path(bundle, precision)
     count = threads if threads is not None else cores_available()
     try:
         session = onnxruntime.InferenceSession(path, _session_options(count), providers=[PROVIDER])
@@ -60,8 +64,9 @@ def open_onnx(bundle: Path, *, threads: int | None = None) -> OnnxScorer:
         onnx_errors.RuntimeException,
     ) as error:
         raise BrokenBundle(f"{path} cannot be opened by ONNX Runtime ({error}): export the model again") from error
-    plural = "s" if count > 1 else ""
-    return OnnxScorer(spec, f"ONNX Runtime {onnxruntime.__version__} on the CPU, {count} thread{plural}", session)
+    counting = "INT8" if precision == "int8" else "FP32"
+    threads_text = f"{count} thread{'s' if count > 1 else ''}"
+    return OnnxScorer(spec, f"ONNX Runtime {onnxruntime.__version__} on the CPU, {threads_text}, {counting}", session)
 
 
 def _session_options(threads: int) -> onnxruntime.SessionOptions:

@@ -3,62 +3,96 @@
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from terraseg.core.machine import cores_available
+from terraseg.core.machine import cores_available, multiplies_bf16
 from terraseg.core.modelspec import ModelSpec
+from terraseg.core.scorer import Precision
 from terraseg.engines.batch import checked_batch, no_images
 from terraseg.errors import BadOption
 from terraseg.nets.build import rebuild_network
 from terraseg.nets.scoring import Scoring
 from terraseg.store.bundle import read_spec, read_weights
 
-Precision = Literal["fp32", "bf16"]
+CASTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+AMPERE = (8, 0)
+"""The CUDA capability from which a GPU multiplies bfloat16."""
 
 
 @dataclass(frozen=True)
 class TorchScorer:
-    """A Scorer on a torch module."""
+    """A Scorer on a torch module; what it gives lives where it was computed, unless `on_host`."""
 
     spec: ModelSpec
     device: str
     scoring: Scoring
     target: torch.device
-    precision: Precision
+    dtype: torch.dtype
+    on_host: bool
 
-    def score(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-        """Probabilities (n, classes, height, width) of raw pixels (n, bands, height, width) in the model's dtype."""
+    def score(self, batch: NDArray[Any]) -> Any:
+        """Probabilities (n, classes, height, width) of raw pixels (n, bands, height, width) in the model's dtype.
+
+        From a GPU they come as a torch tensor on it, so that what is made of them is made there; else as a numpy array.
+        """
         pixels = checked_batch(batch, self.spec)
         if len(pixels) == 0:
             return no_images(pixels, self.spec)
-        lower = torch.autocast(self.target.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
-        with torch.inference_mode(), lower:
-            images = _as_tensor(pixels).to(self.target).to(memory_format=torch.channels_last)
-            return np.asarray(self.scoring(images).float().contiguous().cpu().numpy(), dtype=np.float32)
+        # NVIDIA's kernels would count FP32 in 19 bits.
+        full = torch.backends.cudnn.flags(allow_tf32=False) if self.target.type == "cuda" else nullcontext()
+        lower = nullcontext() if self.dtype == torch.float32 else torch.autocast(self.target.type, self.dtype)
+        with torch.no_grad(), full, lower:
+            images = _as_tensor(pixels, self.target).to(memory_format=torch.channels_last)
+            scores = self.scoring(images).float().contiguous()
+        return np.asarray(scores.cpu().numpy(), dtype=np.float32) if self.on_host else scores
 
 
 def open_torch(
-    bundle: Path, *, device: str = "auto", precision: Precision = "fp32", threads: int | None = None
+    bundle: Path, *, device: str = "auto", precision: Precision = "exact", threads: int | None = None
 ) -> TorchScorer:
     """A Scorer on the bundle's network and weights, channels last.
 
-    `device` is torch's name for one, "auto" the first of CUDA, MPS and CPU that is there. "bf16" computes the convolutions
-    in bfloat16, probabilities stay float32. `threads` sets torch's CPU threads, for the whole process. Raises
-    `BrokenBundle` as the store does, and `BadOption` for a device that is not there.
+    `device` is torch's name for one, "auto" the first of CUDA, MPS and CPU that is there. "fast" computes convolutions and
+    products in 16 bit where the device has that in hardware, probabilities stay float32. `threads` sets torch's CPU
+    threads, for the whole process. Raises `BrokenBundle` as the store does, and `BadOption` for a device that is not there
+    and for "int8", which torch does not run.
     """
+    if precision == "int8":
+        raise BadOption("the engine 'torch' runs no models in bytes: use openvino or onnx, or the precision 'fast'")
     spec = read_spec(bundle)
     network = rebuild_network(spec, read_weights(bundle))
     target = _device(device)
     if target.type == "cpu":
         torch.set_num_threads(threads if threads is not None else cores_available())
-    scoring = Scoring(network, spec).eval().to(target).to(memory_format=torch.channels_last)
-    return TorchScorer(
-        spec, f"torch {torch.__version__} on {_device_name(target)}, {precision}", scoring, target, precision
-    )
+    dtype = torch.float32 if precision == "exact" else fast_dtype(target)
+    scoring = Scoring(_lowered(network, dtype), spec).eval().to(target).to(memory_format=torch.channels_last)
+    name = f"torch {torch.__version__} on {_device_name(target)}, {COUNTING[dtype]}"
+    return TorchScorer(spec, name, scoring, target, dtype, on_host=target.type == "cpu")
+
+
+COUNTING = {torch.float32: "FP32", torch.bfloat16: "BF16", torch.float16: "FP16"}
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """The shortest floating-point type that a device multiplies in hardware: bfloat16, float16, or float32 where neither."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= AMPERE else torch.float16
+    if device.type == "mps":
+        return torch.float16
+    return torch.bfloat16 if multiplies_bf16() else torch.float32
+
+
+def _lowered(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The network with the weights of its products in a type, in place: autocast would cast them anew for each batch."""
+    for module in network.modules() if dtype != torch.float32 else ():
+        if isinstance(module, CASTED):
+            module.to(dtype)
+    return network
 
 
 def accelerator() -> str | None:
@@ -87,6 +121,10 @@ def _device_name(device: torch.device) -> str:
     return device.type.upper() if device.type != "cpu" else f"the CPU, {torch.get_num_threads()} threads"
 
 
-def _as_tensor(pixels: NDArray[Any]) -> torch.Tensor:
+def _as_tensor(pixels: NDArray[Any], target: torch.device) -> torch.Tensor:
+    if target.type == "mps" and pixels.dtype != np.uint8:
+        # Metal has neither unsigned 16 bit nor float64.
+        pixels = pixels.astype(np.float32)
     # torch refuses to share memory that it may not write to.
-    return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
+    images = torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
+    return images.pin_memory().to(target, non_blocking=True) if target.type == "cuda" else images.to(target)

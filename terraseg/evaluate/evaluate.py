@@ -1,7 +1,7 @@
 """Scoring class maps against the labels of their scenes, block by block over whole scenes."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -10,24 +10,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from terraseg.core.classes import VOID, Legend
+from terraseg.core.classes import Legend
+from terraseg.core.coding import Coding
 from terraseg.core.dataset import Dataset, Scene
 from terraseg.core.window import Window, cut
-from terraseg.errors import EmptyDataset, GridMismatch, UnknownClass, nearest
+from terraseg.errors import EmptyDataset
+from terraseg.evaluate.cells import Cells, WorstTile, block_side, count_cells, side_within, worst_tiles
+from terraseg.evaluate.ground import ReadIndices, class_table, open_ground
+from terraseg.evaluate.intervals import Intervals, intervals_of
+from terraseg.evaluate.objects import ClassShapes
 from terraseg.evaluate.options import EvaluateOptions, Part
+from terraseg.evaluate.reliability import Reliability, scene_reliability
 from terraseg.evaluate.scores import Scores, score
-from terraseg.pixels.confusion import confusion, count_unpredicted
-from terraseg.pixels.relabel import indices_from_ids
-from terraseg.store.classmap import read_class_map
-from terraseg.store.labels import open_labels
+from terraseg.evaluate.shapes import class_shapes
+from terraseg.pixels.confusion import confusions, count_unpredicted
 
-ReadIndices = Callable[[Window], NDArray[np.uint8]]
-"""Class indices (height, width) of a window, 255 where there is none."""
+__all__ = ["Block", "Evaluation", "SceneScores", "class_table", "evaluate_scenes", "fitting_part", "score_blocks"]
 
 
 @dataclass(frozen=True)
 class Block:
-    """Truth and prediction of one window as class indices (height, width), 255 for none: what every measure is made of."""
+    """Truth and prediction of one window as label bytes (height, width), 255 for none: what every measure is made of."""
 
     window: Window
     truth: NDArray[np.uint8]
@@ -36,49 +39,93 @@ class Block:
 
 @dataclass(frozen=True)
 class SceneScores:
-    """The scores of one scene and the class map that they are about."""
+    """The scores of one scene and the class map that they are about.
+
+    `shapes` are those of outlines and objects by class, `reliability` that of the map's confidence, where they were asked for
+    and there is what they need.
+    """
 
     name: str
     map_path: str
     scores: Scores
+    shapes: tuple[ClassShapes, ...] = ()
+    reliability: Reliability | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: the scene's name and map beside its scores."""
-        return {"name": self.name, "map": self.map_path, **self.scores.to_json()}
+        further = _further_json(self.shapes, self.reliability)
+        return {"name": self.name, "map": self.map_path, **self.scores.to_json(), **further}
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "SceneScores":
         """The inverse of `to_json`."""
-        return SceneScores(value["name"], value["map"], Scores.from_json(value))
+        shapes = tuple(ClassShapes.from_json(each) for each in value.get("shapes", ()))
+        found = value.get("reliability")
+        certain = None if found is None else Reliability.from_json(found)
+        return SceneScores(value["name"], value["map"], Scores.from_json(value), shapes, certain)
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Scores by scene; `part` names the pixels that counted ("all", a role in training, or "windows").
 
-    `baseline` holds the scores of a simpler model on the same pixels, where there are any to compare with.
+    `baseline` holds the scores of a simpler model on the same pixels, where there are any to compare with. `intervals` are
+    None where there is too little ground to tell. `size_unit` is that of the objects' sizes, "m2" or "px".
     """
 
     part: str
     scenes: tuple[SceneScores, ...]
     baseline: "Evaluation | None" = None
+    intervals: Intervals | None = None
+    worst: tuple[WorstTile, ...] = ()
+    size_unit: str = "px"
 
     @property
     def total(self) -> Scores:
         """The scores over the pixels of all scenes together: one confusion matrix, not a mean over scenes."""
         return reduce(add, (scene.scores for scene in self.scenes))
 
+    @property
+    def shapes(self) -> tuple[ClassShapes, ...]:
+        """The scores of outlines and objects over all scenes, by class; none where they were not asked for."""
+        every = [scene.shapes for scene in self.scenes if scene.shapes]
+        return tuple(reduce(add, each) for each in zip(*every, strict=True))
+
+    @property
+    def reliability(self) -> Reliability | None:
+        """That of the confidence over all scenes that have one; None without any."""
+        found = [scene.reliability for scene in self.scenes if scene.reliability is not None]
+        return reduce(add, found) if found else None
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, the content of `scores.json`."""
-        value = {"part": self.part, "total": self.total.to_json(), "scenes": [s.to_json() for s in self.scenes]}
+        value: dict[str, Any] = {
+            "part": self.part,
+            "total": {**self.total.to_json(), **_further_json(self.shapes, self.reliability)},
+            "intervals": None if self.intervals is None else self.intervals.to_json(),
+            "size_unit": self.size_unit,
+            "worst": [tile.to_json() for tile in self.worst],
+            "scenes": [scene.to_json() for scene in self.scenes],
+        }
         return value if self.baseline is None else {**value, "baseline": self.baseline.to_json()}
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "Evaluation":
-        """The inverse of `to_json`."""
-        beside = value.get("baseline")
-        baseline = None if beside is None else Evaluation.from_json(beside)
-        return Evaluation(value["part"], tuple(SceneScores.from_json(s) for s in value["scenes"]), baseline)
+        """The inverse of `to_json`; scores written before there were intervals and objects have none."""
+        beside, sure = value.get("baseline"), value.get("intervals")
+        return Evaluation(
+            value["part"],
+            tuple(SceneScores.from_json(scene) for scene in value["scenes"]),
+            None if beside is None else Evaluation.from_json(beside),
+            None if sure is None else Intervals.from_json(sure),
+            tuple(WorstTile.from_json(tile) for tile in value.get("worst", ())),
+            value.get("size_unit", "px"),
+        )
+
+
+def _further_json(shapes: tuple[ClassShapes, ...], reliability: Reliability | None) -> dict[str, Any]:
+    further: dict[str, Any] = {"shapes": [each.to_json() for each in shapes]} if shapes else {}
+    return further if reliability is None else {**further, "reliability": reliability.to_json()}
 
 
 def evaluate_scenes(
@@ -87,27 +134,37 @@ def evaluate_scenes(
     *,
     windows: Mapping[str, Sequence[Window]] | None = None,
     options: EvaluateOptions | None = None,
+    correlation_px: float = 0.0,
 ) -> Evaluation:
     """The scores of class maps against the labels of their scenes, void and nodata left out.
 
-    `windows` gives the disjoint windows to score by scene name; without it `options.part` decides. Memory depends on
-    `options.block`, not on the scenes. Raises `GridMismatch` for a map that does not lie on its scene's grid,
-    `UnknownClass` for a map with a class that the data set lacks, `EmptyDataset` when no labelled pixel is left.
+    `windows` gives the disjoint windows to score by scene name; without it `options.part` decides. `correlation_px` is the
+    range over which labels are alike, 0 where it is unknown: blocks for intervals go by it. Memory depends on `options.block`,
+    not on the scenes. Raises `GridMismatch` for a map that does not lie on its scene's grid, `UnknownClass` for a map with a
+    class that the data set lacks, `EmptyDataset` when no labelled pixel is left.
     """
     chosen, pairs = options or EvaluateOptions(), list(pairs)
     part = fitting_part([scene for scene, _ in pairs]) if chosen.part == "auto" else chosen.part
-    scenes = []
+    on_ground = all(scene.grid.crs is not None for scene, _ in pairs)
+    side = block_side(chosen.interval_side, correlation_px)
+    scenes, cells = [], []
     for scene, path in pairs:
-        where = _windows(scene, part) if windows is None else windows.get(scene.name, ())
+        where = scored_windows(scene, part) if windows is None else windows.get(scene.name, ())
         if where:
-            scenes.append(SceneScores(scene.name, str(path), _score_scene(scene, path, dataset, where, chosen.block)))
-    result = Evaluation(part if windows is None else "windows", tuple(scenes))
+            found, counted = _score_scene((scene, path), dataset, where, options=chosen, side=side, on_ground=on_ground)
+            scenes.append(found)
+            cells.append((scene.name, counted))
+    overlapping = dataset.coding.overlapping
+    result = Evaluation(part if windows is None else "windows", tuple(scenes), size_unit="m2" if on_ground else "px")
     if not scenes or not (result.total.pixels or result.total.unpredicted):
         raise EmptyDataset(
             f"no labelled pixel to score ({len(scenes)} scenes, part {part!r}): give labelled scenes, or score another "
             "part (all, train, validation, test)"
         )
-    return result
+    counts = np.concatenate([counted.counts for _, counted in cells])
+    sure = intervals_of(counts, side=side, resamples=chosen.resamples, overlapping=overlapping)
+    worst = worst_tiles(cells, chosen.worst, side=side, overlapping=overlapping)
+    return replace(result, intervals=sure, worst=worst)
 
 
 def fitting_part(scenes: Sequence[Scene]) -> Part:
@@ -117,42 +174,35 @@ def fitting_part(scenes: Sequence[Scene]) -> Part:
     return "validation" if any(scene.validation for scene in scenes) else "all"
 
 
-def _windows(scene: Scene, part: Part) -> tuple[Window, ...]:
+def scored_windows(scene: Scene, part: Part) -> tuple[Window, ...]:
+    """The windows of a scene that belong to a part; "auto" is all of it."""
     if part == "all" or part == "auto":
         return (scene.grid.window,)
     return scene.windows(part)
 
 
-def _score_scene(scene: Scene, path: str | Path, dataset: Dataset, windows: Sequence[Window], side: int) -> Scores:
-    with read_class_map(path) as class_map, open_labels(scene, dataset) as labels:
-        if not class_map.grid.same_place(scene.grid):
-            raise GridMismatch(
-                f"the map {path} ({class_map.grid.height} x {class_map.grid.width} px) does not lie on the grid of scene "
-                f"{scene.name} ({scene.grid.height} x {scene.grid.width} px): predict the scene itself, without "
-                "resampling or cropping"
-            )
-        table = class_table(class_map.legend, dataset.legend, path)
-
-        def predicted(window: Window) -> NDArray[np.uint8]:
-            return table[indices_from_ids(class_map.read(window), class_map.legend)]
-
-        return score_blocks(read_blocks(labels.read, predicted, windows, side=side), dataset.legend)
-
-
-def class_table(source: Legend, target: Legend, path: str | Path) -> NDArray[np.uint8]:
-    """A lookup (256,) from the class indices of a map's legend to those of the labels, matched by name.
-
-    `UnknownClass` names a class of the map that the labels do not have.
-    """
-    table = np.full(256, VOID, dtype=np.uint8)
-    for index, name in enumerate(source.names):
-        if name not in target.names:
-            raise UnknownClass(
-                f"the map {path} has the class {name!r}, which the labels lack: {nearest(name, target.names)}. Score it "
-                "against labels of the same classes"
-            )
-        table[index] = target.index_of(name)
-    return table
+def _score_scene(
+    pair: tuple[Scene, str | Path],
+    dataset: Dataset,
+    windows: Sequence[Window],
+    *,
+    options: EvaluateOptions,
+    side: int,
+    on_ground: bool,
+) -> tuple[SceneScores, Cells]:
+    """A scene's scores and its confusions block by block."""
+    scene, path = pair
+    coding, legend = dataset.coding, dataset.legend
+    overlapping = coding.overlapping
+    with open_ground(scene, path, dataset, windows) as ground:
+        side = side_within(scene.grid, side, coding)
+        cells, missing = count_cells(ground, coding, side=side, block=options.block)
+        scores = score(cells.counts.sum(axis=0), legend, missing, overlapping=overlapping)
+        shapes: tuple[ClassShapes, ...] = ()
+        if options.shapes:
+            shapes = class_shapes(ground, legend, options, overlapping=overlapping, on_ground=on_ground)
+        certain = scene_reliability(ground, options.block)
+    return SceneScores(scene.name, str(path), scores, shapes, certain), cells
 
 
 def read_blocks(
@@ -164,10 +214,11 @@ def read_blocks(
             yield Block(block, truth(block), prediction(block))
 
 
-def score_blocks(blocks: Iterable[Block], legend: Legend) -> Scores:
+def score_blocks(blocks: Iterable[Block], legend: Legend, *, overlapping: bool = False) -> Scores:
     """The scores over all blocks together."""
-    matrix, missing = np.zeros((len(legend), len(legend)), dtype=np.int64), 0
+    coding, missing = Coding(len(legend), overlapping), 0
+    matrix = np.zeros((coding.classes, 4 if coding.overlapping else coding.classes), dtype=np.int64)
     for block in blocks:
-        matrix += confusion(block.truth, block.prediction, len(legend))
+        matrix += confusions(block.truth, block.prediction, coding)
         missing += count_unpredicted(block.truth, block.prediction)
-    return score(matrix, legend, missing)
+    return score(matrix, legend, missing, overlapping=overlapping)

@@ -1,4 +1,4 @@
-"""From a confusion matrix to the scores that the field reports."""
+"""From confusions, counted pixel by pixel, to the scores that the field reports."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -60,29 +60,39 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class Scores:
-    """All scores that follow from a confusion matrix; two add up to the scores of both areas together.
+    """All scores that follow from confusions; two add up to the scores of both areas together.
 
-    `confusion[t][p]` counts the pixels of true class t that were mapped as class p, by index in `legend`. `unpredicted`
-    counts labelled pixels without a prediction: they are in no score. A score is None where nothing defines it.
+    `confusion[t][p]` counts the pixels of true class t that were mapped as class p, by index in `legend`. Where classes are
+    `overlapping`, `confusion[k]` holds for class k the pixels right outside it, false, missed, and right inside.
+    `unpredicted` counts labelled pixels without a prediction: they are in no score. A score is None where nothing defines it.
     """
 
     legend: Legend
     confusion: tuple[tuple[int, ...], ...]
     unpredicted: int = 0
+    overlapping: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.legend)
-        if len(self.confusion) != count or any(len(row) != count for row in self.confusion):
-            raise ValueError(f"a confusion matrix of {len(self.confusion)} rows for {count} classes: it must be square")
+        columns = 4 if self.overlapping else count
+        if len(self.confusion) != count or any(len(row) != columns for row in self.confusion):
+            raise ValueError(
+                f"a confusion matrix of {len(self.confusion)} rows for {count} classes: {count} rows of {columns} are needed"
+            )
 
     @property
     def pixels(self) -> int:
         """Pixels that are labelled and predicted."""
-        return sum(map(sum, self.confusion))
+        return sum(self.confusion[0]) if self.overlapping and self.confusion else sum(map(sum, self.confusion))
 
     @property
     def classes(self) -> tuple[ClassScores, ...]:
         """The scores of each class, in the legend's order."""
+        if self.overlapping:
+            return tuple(
+                ClassScores(land_class, missed + hits, false + hits, hits)
+                for land_class, (_, false, missed, hits) in zip(self.legend.classes, self.confusion, strict=True)
+            )
         columns = [sum(column) for column in zip(*self.confusion, strict=True)]
         return tuple(
             ClassScores(land_class, sum(self.confusion[k]), columns[k], self.confusion[k][k])
@@ -91,7 +101,12 @@ class Scores:
 
     @property
     def accuracy(self) -> float | None:
-        """Overall accuracy: the share of pixels mapped as what they are; None without a pixel."""
+        """Overall accuracy: the share of pixels mapped as what they are; None without a pixel.
+
+        Of overlapping classes the mean, over them, of the share of pixels that are rightly inside or outside.
+        """
+        if self.overlapping:
+            return _ratio(sum(row[0] + row[3] for row in self.confusion), self.pixels * len(self.legend))
         return _ratio(sum(c.hits for c in self.classes), self.pixels)
 
     @property
@@ -108,17 +123,21 @@ class Scores:
     def kappa(self) -> float | None:
         """Cohen's kappa: agreement beyond chance, 1 at best; None where chance alone would agree everywhere.
 
-        Source: Cohen, "A coefficient of agreement for nominal scales", Educ. Psychol. Meas. 20 (1960).
+        It is defined for classes that exclude each other, and None where they overlap. Source: Cohen, "A coefficient of
+        agreement for nominal scales", Educ. Psychol. Meas. 20 (1960).
         """
+        if self.overlapping:
+            return None
         pixels, hits = self.pixels, sum(c.hits for c in self.classes)
         chance = sum(c.support * c.predicted for c in self.classes)
         return _ratio(pixels * hits - chance, pixels * pixels - chance)
 
     def __add__(self, other: "Scores") -> "Scores":
-        if self.legend != other.legend:
+        if (self.legend, self.overlapping) != (other.legend, other.overlapping):
             raise ValueError("scores of two legends do not add up")
         both = np.array(self.confusion, dtype=object) + np.array(other.confusion, dtype=object)
-        return Scores(self.legend, tuple(tuple(row) for row in both.tolist()), self.unpredicted + other.unpredicted)
+        rows = tuple(tuple(row) for row in both.tolist())
+        return Scores(self.legend, rows, self.unpredicted + other.unpredicted, self.overlapping)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; undefined scores are null."""
@@ -130,17 +149,19 @@ class Scores:
             "kappa": self.kappa,
             "classes": [c.to_json() for c in self.classes],
             "confusion": [list(row) for row in self.confusion],
+            "overlapping": self.overlapping,
         }
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "Scores":
         """The inverse of `to_json`; the scores are computed anew from the counts."""
         rows = tuple(tuple(int(n) for n in row) for row in value["confusion"])
-        return Scores(Legend.from_json(value["classes"]), rows, int(value["unpredicted"]))
+        overlapping = bool(value.get("overlapping", False))
+        return Scores(Legend.from_json(value["classes"]), rows, int(value["unpredicted"]), overlapping)
 
 
-def score(confusion: NDArray[np.int64], legend: Legend, unpredicted: int = 0) -> Scores:
-    """The scores of a (classes, classes) confusion matrix with truth in its rows.
+def score(confusion: NDArray[np.int64], legend: Legend, unpredicted: int = 0, *, overlapping: bool = False) -> Scores:
+    """The scores of a (classes, classes) confusion matrix with truth in its rows, or of (classes, 4), see `Scores`.
 
     >>> legend = Legend((LandClass(0, "land", "#AA8844"), LandClass(1, "water", "#0000FF")))
     >>> result = score(np.array([[3, 1], [0, 4]]), legend)
@@ -149,7 +170,7 @@ def score(confusion: NDArray[np.int64], legend: Legend, unpredicted: int = 0) ->
     >>> score(np.zeros((2, 2), dtype=np.int64), legend).mean_iou is None
     True
     """
-    return Scores(legend, tuple(tuple(int(n) for n in row) for row in confusion), unpredicted)
+    return Scores(legend, tuple(tuple(int(n) for n in row) for row in confusion), unpredicted, overlapping)
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -10,8 +10,9 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
-from terraseg.core.modelspec import ENSEMBLE, ModelSpec
-from terraseg.errors import BadOption, BandMismatch, BrokenBundle, UnknownClass
+from terraseg.core.joint import joined
+from terraseg.core.modelspec import ModelSpec
+from terraseg.errors import BadOption, BrokenBundle
 from terraseg.graphs.average import averaged
 from terraseg.store.bundle import bundle_hash, onnx_path, read_spec, write_bundle
 
@@ -30,10 +31,8 @@ def ensemble_bundle(folders: Sequence[Path], out: Path, *, weights: Sequence[flo
         raise BadOption(f"the ensemble would overwrite its member {out}: pass another --out")
     shares = _shares(weights, len(folders))
     specs = [read_spec(folder) for folder in folders]
-    for folder, spec in zip(folders[1:], specs[1:], strict=True):
-        _refuse_unlike(specs[0], spec, folders[0], folder)
     spec = _joint_spec(folders, specs, shares)
-    members = [_read_graph(folder) for folder in folders]
+    members = [read_graph(folder) for folder in folders]
     arrays = {"shares": np.array(shares, dtype=np.float32)}
     write_bundle(out, spec, onnx=averaged(members, shares, spec), weights=arrays)
     return spec
@@ -47,40 +46,17 @@ def _shares(weights: Sequence[float] | None, count: int) -> list[float]:
     return [weight / sum(given) for weight in given]
 
 
-def _refuse_unlike(first: ModelSpec, other: ModelSpec, where: Path, beside: Path) -> None:
-    classes, others = ([(c.id, c.name) for c in spec.legend.classes] for spec in (first, other))
-    if classes != others:
-        one, two = (", ".join(f"{number} {name}" for number, name in pairs) for pairs in (classes, others))
-        raise UnknownClass(
-            f"{where} maps the classes {one}, and {beside} maps {two}: only models of the same classes, in one order, can be "
-            "averaged; train both on one project"
-        )
-    if (first.bands, first.dtype) != (other.bands, other.dtype):
-        one, two = (f"{', '.join(spec.bands)} as {spec.dtype}" for spec in (first, other))
-        raise BandMismatch(
-            f"{where} reads {one}, and {beside} reads {two}: only models of the same bands and pixel type can be averaged; "
-            "train both on one project"
-        )
-
-
 def _joint_spec(folders: Sequence[Path], specs: Sequence[ModelSpec], shares: Sequence[float]) -> ModelSpec:
     members = [
         {"network": spec.network, "share": share, "folder": folder.name, "hash": bundle_hash(folder)}
         for folder, spec, share in zip(folders, specs, shares, strict=True)
     ]
-    return replace(
-        specs[0],
-        network=ENSEMBLE,
-        network_options={"members": [name for spec in specs for name in spec.members]},
-        tile=max(spec.tile for spec in specs),
-        overlap=max(spec.overlap for spec in specs),
-        stride=math.lcm(*(spec.stride for spec in specs)),
-        reduction=1,
-        provenance={"members": members, "versions": {"terraseg": version("terraseg"), "onnx": onnx.__version__}},
-    )
+    versions = {"terraseg": version("terraseg"), "onnx": onnx.__version__}
+    return replace(joined(folders, specs), provenance={"members": members, "versions": versions})
 
 
-def _read_graph(folder: Path) -> onnx.ModelProto:
+def read_graph(folder: Path) -> onnx.ModelProto:
+    """The graph of a model folder; `BrokenBundle` where it cannot be read."""
     path = onnx_path(folder)
     try:
         model: onnx.ModelProto = onnx.load_from_string(path.read_bytes())

@@ -33,7 +33,7 @@ TORCH_DTYPES: dict[str, torch.dtype] = {
 
 
 def onnx_bytes(network: nn.Module, spec: ModelSpec) -> bytes:
-    """The content of `model.onnx`: cast, fill, normalise, network and softmax in one graph, its weights inside.
+    """The content of `model.onnx`: cast, fill, normalise, network and softmax or sigmoid in one graph, its weights inside.
 
     Input `image` (batch, bands, height, width) in the spec's dtype, output `probabilities` (batch, classes, height, width)
     in float32; batch, height and width are free, from one pixel on. The metadata hold `model.json`'s content as a JSON

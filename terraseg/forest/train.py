@@ -15,7 +15,7 @@ from terraseg.core.dataset import Dataset
 from terraseg.core.fingerprint import Fingerprint
 from terraseg.core.modelspec import FOREST, ModelSpec
 from terraseg.core.plan import Plan
-from terraseg.errors import EmptyDataset
+from terraseg.errors import BadOption, EmptyDataset
 from terraseg.forest.features import add_features, feature_count
 from terraseg.forest.fit import as_trees, grow
 from terraseg.forest.light import GAIN, relit
@@ -71,8 +71,14 @@ def train_forest(
     """A forest on the training windows, at the plan's working resolution, tile, augmentation of light, and seed.
 
     The same call gives the same bytes, on any number of threads. The scenes are those of the run's cache. Raises
-    `EmptyDataset` when there is nothing to train on, or pixels of one class only; `MissingExtra` without scikit-learn.
+    `EmptyDataset` when there is nothing to train on, or pixels of one class only; `BadOption` for overlapping classes;
+    `MissingExtra` without scikit-learn.
     """
+    if dataset.coding.overlapping:
+        raise BadOption(
+            "the classes overlap under [data], and the trees of a forest give every pixel one class: train a network, without "
+            "--model forest or --ensemble"
+        )
     chosen = options or ForestOptions()
     say = progress or (lambda _share, _text: None)
     spec = _spec(dataset, fingerprint, plan, chosen)
@@ -172,4 +178,5 @@ def _spec(dataset: Dataset, fingerprint: Fingerprint, plan: Plan, options: Fores
             "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         },
         reduction=plan.reduction,
+        imagery=fingerprint.imagery,
     )

@@ -7,12 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from terraseg.core.classes import VOID
-from terraseg.core.classreader import ClassRaster, check_known
+from terraseg.core.classes import VOID, Legend
+from terraseg.core.classreader import ClassRaster, LayerRaster, check_known
+from terraseg.core.coding import Coding
 from terraseg.core.polygons import PolygonTable, Unit
 from terraseg.core.window import cut
 from terraseg.errors import BadOption
+from terraseg.measure.figures import Details, Figures, details_of, figures_of, find_things
 from terraseg.measure.options import MeasureOptions, object_ids
+from terraseg.measure.sizes import SIZE_COLUMNS, Sizes, object_stats, sizes_from_json
+from terraseg.measure.zones import Zones
+from terraseg.measure.zonestats import ZoneStatistics, column_names, zone_statistics
 from terraseg.shapes.pixelarea import PixelAreas
 
 BLOCK = 1024
@@ -33,21 +38,6 @@ class ClassArea:
 
 
 @dataclass(frozen=True)
-class ObjectSizes:
-    """The polygons of one class: how many, and their areas (square metres with a CRS, else pixels); None of no objects."""
-
-    class_id: int
-    count: int
-    total: float
-    mean: float | None
-    median: float | None
-    p10: float | None
-    p90: float | None
-    smallest: float | None
-    largest: float | None
-
-
-@dataclass(frozen=True)
 class ClassStatistics:
     """One row of the statistics: what raster and polygons say about a class; None where neither was asked."""
 
@@ -56,7 +46,7 @@ class ClassStatistics:
     pixels: int | None
     area: float | None
     share: float | None
-    objects: ObjectSizes | None
+    objects: Sizes | None
 
 
 @dataclass(frozen=True)
@@ -64,28 +54,41 @@ class Statistics:
     """Figures by class in the legend's order; areas are ground areas in square metres, or pixels with `unit` "px".
 
     `observed` is the area of all pixels that are not nodata, the whole that shares are parts of; None without a raster.
+    `figures` and `details` tell of buildings, streets and trees, None where they were not asked for; `zones` of the parts that
+    were asked for.
     """
 
     unit: Unit
     observed: float | None
     classes: tuple[ClassStatistics, ...]
+    figures: Figures | None = None
+    details: Details | None = None
+    zones: tuple[ZoneStatistics, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
-        return asdict(self) | {"classes": [asdict(c) for c in self.classes]}
+        return asdict(self)
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "Statistics":
         """The inverse of `to_json`."""
         rows = (
-            ClassStatistics(**c | {"objects": None if c["objects"] is None else ObjectSizes(**c["objects"])})
+            ClassStatistics(**c | {"objects": None if c["objects"] is None else sizes_from_json(c["objects"])})
             for c in value["classes"]
         )
-        return Statistics(value["unit"], value["observed"], tuple(rows))
+        figures, details = value.get("figures"), value.get("details")
+        return Statistics(
+            value["unit"],
+            value["observed"],
+            tuple(rows),
+            None if figures is None else Figures(**figures),
+            None if details is None else Details.from_json(details),
+            tuple(ZoneStatistics.from_json(zone) for zone in value.get("zones", ())),
+        )
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat row a class, as a CSV file has them; area columns end in _m2 or _px, None where a figure is unknown."""
-        unit = "m2" if self.unit == "m" else "px"
+        unit = self.area_unit
         return [
             {
                 "class_id": c.class_id,
@@ -96,22 +99,39 @@ class Statistics:
                 "objects": None if c.objects is None else c.objects.count,
                 **{
                     f"{name}_area_{unit}": None if c.objects is None else getattr(c.objects, name)
-                    for name in ("total", "mean", "median", "p10", "p90", "smallest", "largest")
+                    for name in SIZE_COLUMNS
                 },
             }
             for c in self.classes
         ]
 
+    @property
+    def area_unit(self) -> str:
+        """How columns of areas end: "m2" or "px"."""
+        return "m2" if self.unit == "m" else "px"
+
+    def zone_rows(self) -> list[dict[str, Any]]:
+        """One flat row a zone; see `ZoneStatistics.row`."""
+        names = column_names([c.class_name for c in self.classes])
+        return [zone.row(names, self.unit) for zone in self.zones]
+
 
 def measure(
-    *, raster: ClassRaster | None = None, table: PolygonTable | None = None, options: MeasureOptions | None = None
+    *,
+    raster: ClassRaster | LayerRaster | None = None,
+    table: PolygonTable | None = None,
+    options: MeasureOptions | None = None,
+    overlapping: bool = False,
+    zones: Zones | None = None,
 ) -> Statistics:
     """The statistics of a map from its raster, its polygons, or both.
 
     Areas and shares come from the raster, object sizes from the polygons; without a raster a class's area is the sum of
-    its polygons', and shares are unknown. Raises `BadOption` when there is neither, or when one has a CRS and the other
+    its polygons', and shares are unknown. With `overlapping` the raster is one of overlapping classes, whose shares may add
+    up to more than 1. `zones` need the raster. Raises `BadOption` when there is neither, or when one has a CRS and the other
     has none.
     """
+    options = options or MeasureOptions()
     if raster is not None:
         legend, crs = raster.legend, raster.grid.crs
     elif table is not None:
@@ -120,9 +140,31 @@ def measure(
         raise BadOption("there is nothing to measure: pass a class map, its polygons, or both")
     if table is not None and (table.crs is None) != (crs is None):
         raise BadOption("of the map and its polygons only one has a CRS: vectorize the map again and pass both")
-    areas = {} if raster is None else {a.class_id: a for a in class_areas(raster)}
+    if zones is not None and raster is None:
+        raise BadOption(
+            "figures by district or cell are counted on the map: pass the class map, or put it beside its polygons"
+        )
+    ground = None if raster is None else ground_by_value(raster)
+    areas = {} if ground is None else {a.class_id: a for a in _class_areas(ground, legend, overlapping)}
+    rows = _class_rows(legend, areas, table, object_ids(legend, options))
+    observed = None if ground is None else math.fsum(ground.area[:VOID])
+    unit: Unit = "px" if crs is None else "m"
+    things = find_things(raster, table, options, overlapping=overlapping) if options.figures else None
+    by_zone: tuple[ZoneStatistics, ...] = ()
+    if zones is not None and raster is not None:
+        counted = object_ids(legend, options) if table is not None else frozenset[int]()
+        by_zone = zone_statistics(zones, raster, (table, things), counted, overlapping=overlapping)
+    if things is None:
+        return Statistics(unit, observed, rows, zones=by_zone)
+    built = [areas[legend.ids[index]].area for index in things.roles.buildings if areas]
+    figures = figures_of(things, math.fsum(built) if built else None, observed)
+    return Statistics(unit, observed, rows, figures, details_of(things), by_zone)
+
+
+def _class_rows(
+    legend: Legend, areas: dict[int, ClassArea], table: PolygonTable | None, counted: frozenset[int]
+) -> tuple[ClassStatistics, ...]:
     objects = {} if table is None else {o.class_id: o for o in object_stats(table)}
-    counted = object_ids(legend, options or MeasureOptions())
     rows = []
     for land in legend.classes:
         area, sizes = areas.get(land.id), objects.get(land.id)
@@ -136,16 +178,32 @@ def measure(
                 objects=sizes if land.id in counted else None,
             )
         )
-    observed = None if raster is None else math.fsum(a.area for a in areas.values())
-    return Statistics("px" if crs is None else "m", observed, tuple(rows))
+    return tuple(rows)
 
 
-def class_areas(raster: ClassRaster, *, block: int = BLOCK) -> tuple[ClassArea, ...]:
+def class_areas(
+    raster: ClassRaster | LayerRaster, *, block: int = BLOCK, overlapping: bool = False
+) -> tuple[ClassArea, ...]:
     """Pixels, ground area and share of every class of the legend, in its order.
 
-    Each pixel counts with its own ground area, which changes with latitude and projection; without a CRS it counts 1.
     Memory is one block of `block` x `block` pixels, and the result does not depend on it. Raises `UnknownClass` for an id
     that the legend lacks.
+    """
+    return _class_areas(ground_by_value(raster, block=block), raster.legend, overlapping)
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """How many `pixels` a map has of each value from 0 to 255, and their ground `area` in m2 or pixels; shape (256,)."""
+
+    pixels: NDArray[np.int64]
+    area: NDArray[np.float64]
+
+
+def ground_by_value(raster: ClassRaster | LayerRaster, *, block: int = BLOCK) -> Ground:
+    """The ground under each value of a raster.
+
+    Each pixel counts with its own ground area, which changes with latitude and projection; without a CRS it counts 1.
     """
     grid = raster.grid
     areas = None if grid.crs is None else PixelAreas(grid.crs, grid.transform, grid.height, grid.width)
@@ -156,25 +214,19 @@ def class_areas(raster: ClassRaster, *, block: int = BLOCK) -> tuple[ClassArea, 
         if areas is not None:
             weights = areas.read(window.row, window.col, window.height, window.width).ravel()
             steps += np.bincount(ids, weights=weights, minlength=VOID + 1)
-    ground = pixels.astype(np.float64) if areas is None else steps * areas.unit_m2
-    check_known(raster.legend, np.flatnonzero(pixels[:VOID]))
-    observed = ground[:VOID].sum()
-    return tuple(
-        ClassArea(i, int(pixels[i]), float(ground[i]), float(ground[i] / observed) if observed > 0 else 0.0)
-        for i in raster.legend.ids
-    )
+    return Ground(pixels, pixels.astype(np.float64) if areas is None else steps * areas.unit_m2)
 
 
-def object_stats(table: PolygonTable) -> tuple[ObjectSizes, ...]:
-    """Count and sizes of the polygons of every class of the legend, in its order."""
-    return tuple(_sizes(i, table.area[table.class_id == i]) for i in table.legend.ids)
-
-
-def _sizes(class_id: int, area: NDArray[np.float64]) -> ObjectSizes:
-    if len(area) == 0:
-        return ObjectSizes(class_id, 0, 0.0, None, None, None, None, None, None)
-    p10, median, p90 = (float(q) for q in np.percentile(area, [10, 50, 90]))
-    total = math.fsum(area)
-    return ObjectSizes(
-        class_id, len(area), total, total / len(area), median, p10, p90, float(area.min()), float(area.max())
-    )
+def _class_areas(ground: Ground, legend: Legend, overlapping: bool) -> tuple[ClassArea, ...]:
+    if overlapping:
+        members = Coding(len(legend), overlapping=True).members()[: len(legend)]
+    else:
+        check_known(legend, np.flatnonzero(ground.pixels[:VOID]))
+        members = np.arange(VOID + 1) == np.array(legend.ids).reshape(-1, 1)
+    observed = ground.area[:VOID].sum()
+    rows = []
+    for land, of_class in zip(legend.classes, members, strict=True):
+        area = float(ground.area[of_class].sum())
+        share = float(area / observed) if observed > 0 else 0.0
+        rows.append(ClassArea(land.id, int(ground.pixels[of_class].sum()), area, share))
+    return tuple(rows)

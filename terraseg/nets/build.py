@@ -185,7 +185,8 @@ def rebuild_network(spec: ModelSpec, weights: Mapping[str, NDArray[Any]]) -> nn.
     weights are not those of the network that the spec describes.
     """
     tensors = {key: torch.from_numpy(array.copy()) for key, array in weights.items()}
-    counts = [len(spec.legend), 1] if len(spec.legend) == 2 else [len(spec.legend)]
+    single = len(spec.legend) == 2 and not spec.overlapping
+    counts = [len(spec.legend), 1] if single else [len(spec.legend)]
     options = architecture_options(spec.network_options)
     for classes in counts:
         network = build_network(spec.network, bands=len(spec.bands), classes=classes, options=options)

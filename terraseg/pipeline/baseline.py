@@ -13,7 +13,7 @@ from terraseg.core.watch import Watch
 from terraseg.errors import BadOption, UnknownName, nearest
 from terraseg.pipeline.ledger import Ledger, file_states, key_for
 from terraseg.pipeline.project import Project
-from terraseg.pipeline.steps import plan, plan_on_machine, portable, prepare, train
+from terraseg.pipeline.steps import input_key, plan, plan_on_machine, portable, predict_key, prepare, train
 from terraseg.store.bundle import PARTS, bundle_hash, write_bundle
 from terraseg.store.rundir import read_json, write_json
 
@@ -47,6 +47,11 @@ class Training:
 
 def train_models(project: Project, wanted: Training, watch: Watch) -> list[Path]:
     """Trains what is wanted of a project and gives the files and folders that came of it."""
+    if project.data.overlapping and (wanted.ensemble or wanted.model == "forest"):
+        raise BadOption(
+            "the classes overlap under [data], and the trees of a forest give every pixel one class: train the network alone, "
+            "without --model forest and --ensemble"
+        )
     dataset, facts = prepare(project, watch)
     files = []
     if wanted.model == "network" or wanted.ensemble:
@@ -64,6 +69,9 @@ def train_models(project: Project, wanted: Training, watch: Watch) -> list[Path]
 def is_wanted(project: Project, scenes: Sequence[Scene], watch: Watch) -> bool:
     """Whether a forest is to be trained beside the network: where there is truth to hold both against."""
     if not project.map.baseline or all(scene.labels is None for scene in scenes):
+        return False
+    if project.data.overlapping:
+        watch.say("no forest is trained for comparison: its trees give every pixel one class, and the classes overlap")
         return False
     if find_spec("sklearn") is None:
         watch.say(
@@ -131,7 +139,8 @@ def score_forest(project: Project, dataset: Dataset, scenes: Sequence[Scene], wa
     key = key_for(portable(project, dataset), asdict(project.evaluate), file_states([path for _, path in pairs]))
     if ledger.is_fresh("baseline", key):
         return Evaluation.from_json(read_json(kept))
-    evaluation = evaluate_scenes(pairs, dataset, options=project.evaluate)
+    plain = replace(project.evaluate, shapes=False, resamples=0, worst=0)
+    evaluation = evaluate_scenes(pairs, dataset, options=plain)
     write_json(kept, evaluation.to_json())
     ledger.finish("baseline", key, [kept])
     return evaluation
@@ -139,14 +148,14 @@ def score_forest(project: Project, dataset: Dataset, scenes: Sequence[Scene], wa
 
 def _map(project: Project, scene: Scene, ledger: Ledger, watch: Watch) -> Path:
     """The forest's class map of a scene, made where it is missing or older than the forest."""
-    from terraseg.pipeline.products import open_model, predict_scene
+    from terraseg.pipeline.products import Job, open_model, predict_scene
 
     run = project.run
     out = run.baseline / f"{scene.name}.tif"
-    options = replace(project.predict, confidence=False, probabilities=False)
-    key = key_for(bundle_hash(run.forest), asdict(options), file_states(scene.imagery.paths))
+    options = replace(project.predict, confidence=False, uncertainty=False, probabilities=False)
+    key = key_for(bundle_hash(run.forest), predict_key(options), input_key(project), file_states(scene.imagery.paths))
     if not ledger.is_fresh(f"baseline {scene.name}", key):
-        model = open_model(run.forest, "auto")
-        summary = predict_scene(scene.name, scene.imagery, out, model=model, options=options, watch=watch)
+        job = Job(open_model([run.forest]), options, project.inputs)
+        summary = predict_scene(scene.name, scene.imagery, out, job=job, watch=watch)
         ledger.finish(f"baseline {scene.name}", key, summary.files)
     return out

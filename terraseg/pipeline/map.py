@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from terraseg.core.watch import SILENT, Watch
-from terraseg.pipeline import baseline, steps
+from terraseg.pipeline import baseline, scoring, steps
 from terraseg.pipeline.project import Project
 
 if TYPE_CHECKING:
@@ -24,8 +24,12 @@ class MapResult:
     evaluation: "Evaluation | None"
 
 
-def map_project(project: Project, *, watch: Watch = SILENT, fresh: bool = False, engine: str = "auto") -> MapResult:
+def map_project(
+    project: Project, *, watch: Watch = SILENT, fresh: bool = False, engine: str | None = None
+) -> MapResult:
     """Runs every step of a project in order and redoes only what is stale; `fresh` starts over.
+
+    `engine` takes the place of the one in the project file.
 
     A second call goes on where a killed one stopped. Raises `StaleRun` while another process works in the run folder.
     """
@@ -42,6 +46,6 @@ def map_project(project: Project, *, watch: Watch = SILENT, fresh: bool = False,
         polygons = steps.vectorize(project, maps, watch)
         statistics = steps.measure(project, maps, watch)
         compared = baseline.score_forest(project, dataset, scenes, watch)
-        evaluation = steps.evaluate(project, dataset, scenes, watch, baseline=compared)
+        evaluation = scoring.evaluate(project, dataset, scenes, watch, baseline=compared)
         page = steps.report(project, dataset, scenes, watch)
     return MapResult(model, tuple(maps), tuple(polygons), tuple(statistics), page, evaluation)

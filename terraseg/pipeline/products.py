@@ -1,144 +1,129 @@
 """Single files from single files: what the commands do when they are given a raster or a map instead of a project."""
 
+import hashlib
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from terraseg import __version__
 from terraseg.core.dataset import Imagery
-from terraseg.core.options import read_options
+from terraseg.core.polygons import PolygonTable
 from terraseg.core.scorer import Scorer
-from terraseg.core.watch import SILENT, Watch
-from terraseg.engines.choose import open_scorer
-from terraseg.errors import BadOption, EmptyDataset
-from terraseg.export.qgis import qml_for_polygons
-from terraseg.measure.options import MeasureOptions
-from terraseg.measure.stats import measure
-from terraseg.predict.options import PredictOptions
-from terraseg.predict.sweep import PredictionSummary, predict_raster
-from terraseg.prepare.dataset import scene_names
-from terraseg.prepare.discover import expand
+from terraseg.core.watch import Watch
+from terraseg.core.window import Window
+from terraseg.engines.choose import open_scorers
+from terraseg.engines.options import EngineOptions
+from terraseg.errors import BadOption
+from terraseg.export.qgis import qml_for_map, qml_for_polygons, write_style
+from terraseg.pipeline.advance import tile_progress
+from terraseg.pipeline.ledger import file_marks, key_for
+from terraseg.predict.options import InputOptions, PredictOptions
+from terraseg.predict.ready import made_ready
+from terraseg.predict.sweep import MapJob, PredictionSummary, predict_raster
 from terraseg.store.bundle import bundle_hash
-from terraseg.store.classmap import open_confidence, read_class_map
-from terraseg.store.raster import open_raster
-from terraseg.store.rundir import write_csv, write_json
-from terraseg.store.vector import read_polygon_table, write_polygons
+from terraseg.store.classmap import ByteReader, open_confidence, read_class_map
+from terraseg.store.layermap import is_layer_map, read_layer_map
+from terraseg.store.vector import write_polygons
+from terraseg.vectorize.layers import polygons_of_layers
 from terraseg.vectorize.options import VectorizeOptions
 from terraseg.vectorize.polygons import polygons_of
-
-POLYGON_ENDINGS = frozenset({".gpkg", ".geojson", ".parquet"})
-
-
-def predict_files(
-    rasters: Sequence[str],
-    model: Path | None,
-    out: Path | None,
-    settings: dict[str, Any],
-    *,
-    watch: Watch = SILENT,
-    engine: str = "auto",
-) -> list[Path]:
-    """The class maps of rasters: at `out` for one, in the folder `out` for several, else beside where the command runs.
-
-    A raster may be a pattern; {band} in it stands for the model's bands where each has a file. `settings` are those of
-    the [predict] table. Raises `BadOption` without a model.
-    """
-    if model is None:
-        raise BadOption("no model was named: pass --model with a model's folder, such as runs/first/model")
-    options = read_options(PredictOptions, settings, "the command line")
-    opened = open_model(model, engine)
-    watch.step("predict")
-    watch.say(f"predicting with {opened.scorer.device}")
-    scenes = _scenes(rasters, opened.scorer.spec.bands)
-    folder = out if out is not None and (len(scenes) > 1 or out.is_dir() or not out.suffix) else None
-    written: list[Path] = []
-    for name, imagery in scenes.items():
-        target = out if out is not None and folder is None else (folder or Path()) / f"{name}_map.tif"
-        summary = predict_scene(name, imagery, target, model=opened, options=options, watch=watch)
-        written += summary.files
-    return written
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model ready to run, and the hash that its maps carry."""
+    """A model ready to run, and the hash that its maps carry.
+
+    `tags` say in a map how the model was run, where that was not exactly and in one view; `sentence` what runs it, and why.
+    """
 
     scorer: Scorer
     hash: str
+    tags: dict[str, str]
+    sentence: str
 
 
-def open_model(folder: Path, engine: str) -> Model:
-    """The model of a folder on an engine; see `engines.choose.open_scorer`."""
-    return Model(open_scorer(folder, engine=engine), bundle_hash(folder))
+def open_model(folders: Sequence[Path], options: EngineOptions | None = None) -> Model:
+    """The model of a folder, or the mean of several, as the options want it; raises as `engines.choose.open_scorers`."""
+    options = options or EngineOptions()
+    opened = open_scorers(folders, options)
+    hashes = [bundle_hash(folder) for folder in folders]
+    joint = hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:16]
+    tags: dict[str, str] = {} if options.tta == "none" else {"TERRASEG_TTA": options.tta}
+    if options.precision != "exact":
+        # Counting exactly, engines differ in the last bits only.
+        tags["TERRASEG_PRECISION"] = f"{options.precision} on {opened.engines}"
+    return Model(opened.scorer, joint, tags, f"predicting with {opened.scorer.device} ({opened.reason})")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every raster of a prediction has in common; `fresh` drops what an earlier run had finished."""
+
+    model: Model
+    options: PredictOptions
+    inputs: InputOptions
+    fresh: bool = False
 
 
 def predict_scene(
-    name: str, imagery: Imagery, out: Path, *, model: Model, options: PredictOptions, watch: Watch
+    name: str, imagery: Imagery, out: Path, *, job: Job, watch: Watch, part: tuple[str, Window] | None = None
 ) -> PredictionSummary:
-    """The class map of one scene at `out`, with what there is to say about it said."""
+    """The class map of one scene at `out`, with what there is to say about it said.
 
-    def progress(done: int, total: int, _: int) -> None:
-        watch.progress(done, total, f"tiles of {name}")
-
+    A `part`, a shard's name and its share of the raster, becomes a map with the last of its kind.
+    """
     if any(out.exists() and Path(path).exists() and out.samefile(path) for path in imagery.paths):
         raise BadOption(f"the map would overwrite its own image {out}: pass another --out")
-    tags = {"TERRASEG_MODEL": model.hash, "TERRASEG_VERSION": __version__}
-    with open_raster(imagery) as source:
-        summary = predict_raster(source, model.scorer, out, options=options, provenance=tags, progress=progress)
+    tags = {"TERRASEG_MODEL": job.model.hash, "TERRASEG_VERSION": __version__, **job.model.tags}
+    with made_ready(imagery, job.model.scorer, job.inputs) as ready:
+        for note in ready.notes:
+            watch.say(f"{name}: {note}")
+        made = MapJob(tags | ready.tags, _inputs_key(imagery, job.model), job.fresh, part)
+        progress = tile_progress(name, ready.source.grid, watch)
+        summary = predict_raster(ready.source, ready.scorer, out, options=job.options, job=made, progress=progress)
     for note in summary.notes:
         watch.say(f"{name}: {note}")
-    watch.say(f"wrote {out} ({summary.megapixels_per_s:.1f} megapixels/s, peak {summary.peak_memory_mb:.0f} MB)")
-    return summary
+    if summary.was_made:
+        watch.say(f"{out} is up to date: --fresh makes it anew")
+        return summary
+    if summary.found:
+        watch.say(f"{name}: an earlier run had done {summary.found} of {summary.found + summary.tiles} tiles")
+    figures = f"{summary.megapixels_per_s:.1f} megapixels/s, peak {summary.peak_memory_mb:.0f} MB"
+    if not summary.is_whole:
+        watch.say(f"finished {summary.files[0]} ({figures}): the map is made once all parts lie in that folder")
+        return summary
+    watch.say(f"wrote {out} ({figures})")
+    spec = job.model.scorer.spec
+    # QGIS shows one band of a map of overlapping classes, and a palette would name it wrongly.
+    style = () if spec.overlapping else (write_style(out, qml_for_map(spec.legend)),)
+    return replace(summary, files=(*summary.files, *style))
 
 
-def _scenes(rasters: Sequence[str], bands: tuple[str, ...]) -> dict[str, Imagery]:
-    found: list[str] = []
-    for raster in rasters:
-        matches = expand([raster], Path(), bands=bands) if any(sign in raster for sign in "*?[{") else [raster]
-        if not matches:
-            raise EmptyDataset(f"no file is named by {raster!r}: check the pattern")
-        found += matches
-    names = scene_names(found)
-    return {
-        names[image]: Imagery(
-            tuple(image.replace("{band}", band) for band in bands) if "{band}" in image else (image,), bands
-        )
-        for image in found
-    }
+def _inputs_key(imagery: Imagery, model: Model) -> str:
+    """What a map depends on besides its tags: the state of the raster's files, and what the model runs on."""
+    engine = re.sub(r", \d+ threads?", "", model.scorer.device)
+    return key_for(file_marks(imagery.paths), engine)
 
 
 def polygons_file(class_map: Path, out: Path, options: VectorizeOptions) -> int:
     """Writes the polygons of a class map, with their confidence where its raster lies beside it; gives their number."""
     beside = class_map.with_name(f"{class_map.stem}_confidence.tif")
-    with read_class_map(class_map) as raster:
-        if beside.exists():
-            with open_confidence(beside) as confidence:
-                table = polygons_of(raster, confidence=confidence, options=options)
-        else:
-            table = polygons_of(raster, confidence=None, options=options)
+    with ExitStack() as stack:
+        confidence = stack.enter_context(open_confidence(beside)) if beside.exists() else None
+        table = map_polygons(class_map, confidence, options)
     write_polygons(table, out, style=qml_for_polygons(table.legend))
+    if out.suffix.lower() != ".gpkg":
+        # Beside the map the two share one style file.
+        write_style(out, (qml_for_polygons if is_layer_map(class_map) else qml_for_map)(table.legend))
     return len(table)
 
 
-def statistics_files(product: Path, outputs: Sequence[Path], options: MeasureOptions) -> list[dict[str, Any]]:
-    """Writes the statistics of a class map or its polygons as CSV and JSON; gives the rows, one a class.
-
-    A map is measured with the polygons beside it (NAME.gpkg), which are traced for the purpose where there are none;
-    polygons are measured with the map beside them (NAME.tif), and without one by themselves.
-    """
-    is_polygons = product.suffix.lower() in POLYGON_ENDINGS
-    class_map, polygons = product.with_suffix(".tif"), product if is_polygons else product.with_suffix(".gpkg")
-    class_map = class_map if is_polygons else product
-    if is_polygons and not class_map.exists():
-        statistics = measure(table=read_polygon_table(polygons), options=options)
-    else:
-        with read_class_map(class_map) as raster:
-            found = polygons.exists()
-            table = read_polygon_table(polygons) if found else polygons_of(raster, options=VectorizeOptions())
-            statistics = measure(raster=raster, table=table, options=options)
-    csv_path, json_path = outputs
-    rows = statistics.rows()
-    write_csv(csv_path, rows)
-    write_json(json_path, {"unit": statistics.unit, "observed": statistics.observed, "classes": rows})
-    return rows
+def map_polygons(class_map: Path, confidence: ByteReader | None, options: VectorizeOptions) -> PolygonTable:
+    """The polygons of a class map, or of a map of overlapping classes."""
+    if is_layer_map(class_map):
+        with read_layer_map(class_map) as layers:
+            return polygons_of_layers(layers, confidence=confidence, options=options)
+    with read_class_map(class_map) as raster:
+        return polygons_of(raster, confidence=confidence, options=options)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from terraseg.core.options import read_options
+from terraseg.engines.options import EngineOptions
 from terraseg.errors import BadOption, UnreadableFile, nearest
 from terraseg.evaluate.options import EvaluateOptions
 from terraseg.forest.options import ForestOptions
 from terraseg.measure.options import MeasureOptions
 from terraseg.plan.options import OptimizeOptions, SampleOptions, TrainingOptions, TrainOptions
-from terraseg.predict.options import PredictOptions
+from terraseg.predict.options import InputOptions, PredictOptions
 from terraseg.prepare.options import DataOptions
 from terraseg.report.options import ReportOptions
 from terraseg.store.rundir import RunFolder
@@ -42,6 +43,8 @@ TABLES: dict[str, type[Any]] = {
     "optimize": OptimizeOptions,
     "forest": ForestOptions,
     "predict": PredictOptions,
+    "input": InputOptions,
+    "engine": EngineOptions,
     "vectorize": VectorizeOptions,
     "measure": MeasureOptions,
     "evaluate": EvaluateOptions,
@@ -65,6 +68,8 @@ class Project:
     optimize: OptimizeOptions
     forest: ForestOptions
     predict: PredictOptions
+    input: InputOptions
+    engine: EngineOptions
     vectorize: VectorizeOptions
     measure: MeasureOptions
     evaluate: EvaluateOptions
@@ -82,6 +87,11 @@ class Project:
         path = self.train.pretrained_path
         rooted = replace(self.train, pretrained_path=str(self.root / path)) if path else self.train
         return TrainingOptions(rooted, self.sample, self.optimize)
+
+    @property
+    def inputs(self) -> InputOptions:
+        """The table for rasters, the path in it seen from the project file."""
+        return replace(self.input, aoi=str(self.root / self.input.aoi)) if self.input.aoi else self.input
 
     def options_json(self) -> dict[str, Any]:
         """Every option of every table as plain JSON."""

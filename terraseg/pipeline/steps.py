@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from terraseg.core.dataset import Dataset, Imagery, Scene
 from terraseg.core.fingerprint import Fingerprint
@@ -13,18 +13,19 @@ from terraseg.core.lrcurve import LrCurve
 from terraseg.core.plan import Hardware, Plan
 from terraseg.core.watch import Watch
 from terraseg.engines.choose import require_training
-from terraseg.errors import EmptyDataset
+from terraseg.errors import EmptyDataset, RastersFailed, TerrasegError
+from terraseg.pipeline.inputs import file_imagery
 from terraseg.pipeline.ledger import Ledger, file_states, key_for
 from terraseg.pipeline.probe import start_of, with_timings
 from terraseg.pipeline.project import Project
 from terraseg.pipeline.splitting import patch_side, read_split, say_split, split_project
+from terraseg.predict.options import PredictOptions
 from terraseg.prepare.dataset import read_dataset, scene_names
 from terraseg.prepare.discover import expand
 from terraseg.store.raster import read_facts
 from terraseg.store.rundir import read_json, replacing, write_json
 
 if TYPE_CHECKING:
-    from terraseg.evaluate.evaluate import Evaluation
     from terraseg.train.loop import TrainedModel
 
 
@@ -122,9 +123,10 @@ def find_rate(project: Project, dataset: Dataset, facts: Fingerprint, made: Plan
 def train(project: Project, dataset: Dataset, facts: Fingerprint, made: Plan, watch: Watch) -> Path:
     """The trained model's folder; an interrupted training goes on where it was when data and plan are the same."""
     from terraseg.train.loop import train_model
+    from terraseg.train.temperature import with_temperature
     from terraseg.train.watch import TrainEvent
 
-    run, ledger = project.run, Ledger(project.run)
+    run, ledger, cache_gb = project.run, Ledger(project.run), project.sample.cache_gb
     if project.train.learning_rate == "find" and made.reasons.get("learning_rate") != FOUND:
         rate = find_rate(project, dataset, facts, made, watch).suggestion_valley
         made = replace(made, learning_rate=rate, reasons=made.reasons | {"learning_rate": FOUND})
@@ -141,7 +143,9 @@ def train(project: Project, dataset: Dataset, facts: Fingerprint, made: Plan, wa
     def progress(event: TrainEvent) -> None:
         watch.progress(event.fraction, 1.0, event.text)
 
-    write_model(train_model(dataset, facts, made, run, progress=progress, cache_gb=project.sample.cache_gb), run.model)
+    trained = train_model(dataset, facts, made, run, progress=progress, cache_gb=cache_gb)
+    trained = with_temperature(trained, dataset, facts, made, run, cache_gb=cache_gb)
+    write_model(trained, run.model)
     ledger.finish("train", key, [run.model / "model.onnx", run.model / "weights.safetensors", run.model / "model.json"])
     watch.say(f"wrote {run.model}")
     return run.model
@@ -209,34 +213,69 @@ def _further_scenes(project: Project, dataset: Dataset) -> list[Scene]:
         paths = files if "{band}" in image else files[:1]
         name = names[image] if names[image] not in taken else f"{names[image]}_map"
         imagery = Imagery(paths, dataset.bands, project.data.nodata)
+        if len(paths) == 1 and not project.data.bands:
+            # The project's names are the files' own, so these have to have them too.
+            imagery, _ = file_imagery(paths[0], dataset.bands, replace(project.input, nodata=project.data.nodata))
         scenes.append(Scene(name, imagery, None, name, read_facts(paths[0]).grid))
     return scenes
 
 
-def predict(project: Project, scenes: Sequence[Scene], watch: Watch, *, engine: str = "auto") -> list[Path]:
-    """The class map of each scene under `maps/`."""
-    from terraseg.pipeline.products import open_model, predict_scene
+def predict(
+    project: Project, scenes: Sequence[Scene], watch: Watch, *, engine: str | None = None, fresh: bool = False
+) -> list[Path]:
+    """The class map of each scene under `maps/`, those that are up to date too where `fresh`.
+
+    `engine` takes the place of the project's. Raises `RastersFailed` when the others are done, with those that failed.
+    """
+    from terraseg.pipeline.calibrate import ready_int8
+    from terraseg.pipeline.products import Job, open_model, predict_scene
     from terraseg.store.bundle import bundle_hash
 
     run, ledger = project.run, Ledger(project.run)
     watch.step("predict")
     digest = bundle_hash(run.model)
-    model = None
-    maps = []
+    options = project.engine if engine is None else replace(project.engine, engine=engine)
+    job = None
+    maps: list[Path] = []
+    failures: list[str] = []
     for scene in scenes:
         out = run.maps / f"{scene.name}.tif"
         maps.append(out)
-        key = key_for(digest, asdict(project.predict), file_states(scene.imagery.paths))
-        if ledger.is_fresh(f"predict {scene.name}", key):
+        key = key_for(
+            digest, predict_key(project.predict), input_key(project), options.key, file_states(scene.imagery.paths)
+        )
+        if not fresh and ledger.is_fresh(f"predict {scene.name}", key):
             continue
-        if model is None:
-            model = open_model(run.model, engine)
-            watch.say(f"predicting with {model.scorer.device}")
-        summary = predict_scene(scene.name, scene.imagery, out, model=model, options=project.predict, watch=watch)
+        if job is None:
+            if options.precision == "int8":
+                images = [each.imagery for each in scenes]
+                ready_int8(run.model, images, inputs=project.inputs, engine=options, watch=watch)
+            job = Job(open_model([run.model], options), project.predict, project.inputs, fresh)
+            watch.say(job.model.sentence)
+        try:
+            summary = predict_scene(scene.name, scene.imagery, out, job=job, watch=watch)
+        except TerrasegError as error:
+            if len(scenes) == 1:
+                raise
+            watch.say(f"{scene.name} failed: {error}")
+            failures.append(f"{scene.name}: {error}")
+            continue
         ledger.finish(f"predict {scene.name}", key, summary.files)
-    if model is None:
+    if job is None:
         watch.say(f"{len(maps)} class maps are up to date")
+    if failures:
+        raise RastersFailed(f"{len(failures)} of {len(scenes)} rasters could not be predicted. {'; '.join(failures)}")
     return maps
+
+
+def predict_key(options: PredictOptions) -> dict[str, Any]:
+    """What the maps depend on of the [predict] table: neither the memory that it allows nor the threads."""
+    return asdict(replace(options, max_ram=None, threads=None))
+
+
+def input_key(project: Project) -> list[Any]:
+    """What the maps depend on of the [input] table: its settings, and the state of the area's file."""
+    return [asdict(project.input), file_states([project.inputs.aoi] if project.input.aoi else [])]
 
 
 def vectorize(project: Project, maps: Iterable[Path], watch: Watch) -> list[Path]:
@@ -261,53 +300,24 @@ def vectorize(project: Project, maps: Iterable[Path], watch: Watch) -> list[Path
 
 def measure(project: Project, maps: Iterable[Path], watch: Watch) -> list[Path]:
     """The statistics of each class map and its polygons, as CSV and JSON beside it."""
-    from terraseg.pipeline.products import statistics_files
+    from terraseg.pipeline.measuring import districts_file, measure_files, output_files
 
     ledger = Ledger(project.run)
     watch.step("measure")
-    files = []
+    districts = districts_file(project.measure, project.root)
+    options = project.measure if districts is None else replace(project.measure, per=str(districts))
+    files: list[Path] = []
     for path in maps:
-        outputs = [path.with_suffix(".csv"), path.with_suffix(".json")]
+        outputs = output_files(path.with_suffix(".csv"), options)
         files += outputs
-        key = key_for(asdict(project.measure), file_states([path, path.with_suffix(".gpkg")]))
+        inputs = [path, path.with_suffix(".gpkg"), *([] if districts is None else [districts])]
+        key = key_for(asdict(project.measure), file_states(inputs))
         if ledger.is_fresh(f"measure {path.stem}", key):
             continue
-        statistics_files(path, outputs, project.measure)
+        measure_files(path, outputs[0], options)
         ledger.finish(f"measure {path.stem}", key, outputs)
-        watch.say(f"wrote {outputs[0]} and {outputs[1].name}")
+        watch.say(f"wrote {outputs[0]} and {', '.join(file.name for file in outputs[1:])}")
     return files
-
-
-def evaluate(
-    project: Project,
-    dataset: Dataset,
-    scenes: Sequence[Scene],
-    watch: Watch,
-    *,
-    baseline: "Evaluation | None" = None,
-) -> "Evaluation | None":
-    """The scores of the mapped scenes that have labels, in `scores.json`; None when none has.
-
-    `baseline` are another model's scores on the same scenes, to be kept beside them.
-    """
-    from terraseg.evaluate.evaluate import Evaluation, evaluate_scenes
-
-    run, ledger = project.run, Ledger(project.run)
-    labelled = [scene for scene in scenes if scene.labels is not None]
-    if not labelled:
-        run.scores.unlink(missing_ok=True)
-        return None
-    watch.step("evaluate")
-    pairs = [(scene, run.maps / f"{scene.name}.tif") for scene in labelled]
-    beside = None if baseline is None else baseline.to_json()["total"]
-    key = key_for(portable(project, dataset), asdict(project.evaluate), file_states([p for _, p in pairs]), beside)
-    if ledger.is_fresh("evaluate", key):
-        return Evaluation.from_json(read_json(run.scores))
-    evaluation = replace(evaluate_scenes(pairs, dataset, options=project.evaluate), baseline=baseline)
-    write_json(run.scores, evaluation.to_json())
-    ledger.finish("evaluate", key, [run.scores])
-    watch.say(f"wrote {run.scores}")
-    return evaluation
 
 
 def report(project: Project, dataset: Dataset, scenes: Sequence[Scene], watch: Watch) -> Path:

@@ -4,6 +4,7 @@ Arrays are the scorer's own, numpy or torch, on whatever device: only functions 
 (the array API standard's, where torch follows it), so that from a GPU nothing but finished bytes comes back.
 """
 
+import math
 import sys
 from functools import lru_cache
 from typing import Any
@@ -23,8 +24,10 @@ FULL = 254
 class Blender:
     """The blending of one region: tiles go in row by row, each cell comes out as soon as its last tile is in.
 
-    Tiles must come in the order of `tile_order(lattice.needed(region))`, each through `add` or `skip`. Held are the fading
-    lower rims of the last tile row, (classes, ramp, columns of the region) of float32, and the right rim of the last tile.
+    Tiles must come in the order of `tile_order(lattice.needed(region))`, each through `add` or `skip`. Where only a window of
+    the region's pixels is wanted, `tile_order(lattice.tiles_of(window))` will do; pixels outside it then come out wrong.
+    Held are the fading lower rims of the last tile row, (classes, ramp, columns of the region) of float32, and the right
+    rim of the last tile.
     Every pixel's sum has the same terms in the same order whatever the region, so results do not depend on the split.
     """
 
@@ -70,6 +73,8 @@ class Blender:
         down, across = (on_device(reach_weights(*_shape(axis, i)), scores) for axis, i in ((rows, row), (cols, col)))
         (top, bottom), (left, right) = rows.reach(row), cols.reach(col)
         y, x = rows.span(row)[0], cols.span(col)[0]
+        if not rows.ramp and not cols.ramp:
+            return scores[:, top - y : bottom - y, left - x : right - x]
         return scores[:, top - y : bottom - y, left - x : right - x] * (down[:, None] * across[None, :])
 
     def _rims(self, like: Array) -> Array:
@@ -121,6 +126,41 @@ def decide(probabilities: Array) -> tuple[Array, Array]:
         best = xp.maximum(best, probabilities[k])
         index = xp.maximum(index, xp.asarray(better, dtype=xp.uint8) * k)
     return index, to_byte(best)
+
+
+def decide_each(probabilities: Array, threshold: float) -> tuple[Array, Array]:
+    """Where each of overlapping classes is, 1 or 0 as uint8, and the probability of the least certain of these decisions.
+
+    Takes (classes, height, width), gives one of that shape and, in steps of 1/254, one of (height, width).
+    """
+    xp = namespace(probabilities)
+    inside = probabilities >= threshold
+    certain = xp.where(inside, probabilities, 1 - probabilities)
+    least = certain[0]
+    for k in range(1, certain.shape[0]):
+        least = xp.minimum(least, certain[k])
+    return xp.asarray(inside, dtype=xp.uint8), to_byte(least)
+
+
+def uncertainty(probabilities: Array, *, overlapping: bool = False) -> Array:
+    """The entropy of each pixel's classes (Shannon, 1948), in steps of 1/254 of the most there can be, (height, width) of uint8.
+
+    0 is a certain pixel, 254 one that could be any class. Of overlapping classes it is that of the least certain one.
+    """
+    xp = namespace(probabilities)
+    total = xp.zeros(probabilities[0].shape, dtype=xp.float32, device=probabilities.device)
+    if overlapping:
+        for p in probabilities:
+            total = xp.maximum(total, _surprise(p) + _surprise(1 - p))
+        return to_byte(total / math.log(2))
+    for p in probabilities:
+        total += _surprise(p)
+    return to_byte(xp.clip(total / math.log(max(2, probabilities.shape[0])), 0, 1))
+
+
+def _surprise(p: Array) -> Array:
+    # The logarithm of nothing is no number; times nothing it is nothing.
+    return -p * namespace(p).log(namespace(p).clip(p, 1e-12, 1))
 
 
 def to_byte(probabilities: Array) -> Array:

@@ -41,3 +41,23 @@ def reduced_labels(labels: NDArray[np.uint8], factor: int, classes: int) -> NDAr
         known += count
     commonest[2 * known < factor * factor] = VOID
     return commonest
+
+
+def reduced_masks(labels: NDArray[np.uint8], factor: int, classes: int) -> NDArray[np.uint8]:
+    """Bit masks of overlapping classes in squares of `factor` x `factor` labels: those of at least half of the known pixels.
+
+    A square is void (255) where more than half of it is.
+
+    >>> reduced_masks(np.array([[1, 3], [2, 255]], dtype=np.uint8), 2, 2)
+    array([[3]], dtype=uint8)
+    """
+    rows, cols = labels.shape[0] // factor, labels.shape[1] // factor
+    squares = labels[: rows * factor, : cols * factor].reshape(rows, factor, cols, factor)
+    is_known = squares != VOID
+    known = np.count_nonzero(is_known, axis=(1, 3))
+    masks = np.zeros((rows, cols), dtype=np.uint8)
+    for index in range(classes):
+        count = np.count_nonzero(is_known & ((squares >> index) & 1 != 0), axis=(1, 3))
+        masks |= (2 * count >= known).astype(np.uint8) << np.uint8(index)
+    masks[2 * known < factor * factor] = VOID
+    return masks

@@ -1,6 +1,6 @@
-"""From what stands in a label file to class indices, and from class indices to map ids."""
+"""From what stands in a label file to label bytes, and from class indices to map ids."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ def color_text(packed: int) -> str:
 
 
 def index_ids(values: NDArray[Any], index_of: Mapping[str, int], ignore: tuple[str, ...]) -> NDArray[np.uint8]:
-    """Class indices of an array of label ids; ignored ids become void, unlisted ones raise `UnlistedValues`.
+    """Label bytes of an array of label ids; ignored ids become void, unlisted ones raise `UnlistedValues`.
 
     Values may be of any integer or float type; whole floats count as their integer ("4.0" is "4").
     """
@@ -44,12 +44,30 @@ def index_ids(values: NDArray[Any], index_of: Mapping[str, int], ignore: tuple[s
 
 
 def index_colors(pixels: NDArray[np.uint8], index_of: Mapping[str, int], ignore: tuple[str, ...]) -> NDArray[np.uint8]:
-    """Class indices of (3, height, width) colours; ignored colours become void, unlisted ones raise `UnlistedValues`."""
+    """Label bytes of (3, height, width) colours; ignored colours become void, unlisted ones raise `UnlistedValues`."""
     packed = pack_colors(pixels)
     found, inverse = np.unique(packed, return_inverse=True)
     table = {key.upper(): index for key, index in index_of.items()}
     texts = [color_text(int(value)) for value in found]
     return _lookup(texts, table, tuple(value.upper() for value in ignore))[inverse].reshape(packed.shape)
+
+
+def stacked_masks(values: NDArray[Any], bands: Sequence[Sequence[int]], void: Sequence[float]) -> NDArray[np.uint8]:
+    """Bit masks of overlapping classes from (bands, height, width), each band 0 outside its class.
+
+    `bands` holds for each class the places of its bands. A pixel that is `void` or not finite in any of these is void.
+
+    >>> stacked_masks(np.array([[[0, 1, 1, 9]], [[0, 0, 1, 1]]]), [[0], [1]], [9.0]).tolist()
+    [[0, 1, 3, 255]]
+    """
+    masks = np.zeros(values.shape[1:], dtype=np.uint8)
+    unknown = np.zeros(masks.shape, dtype=np.bool_)
+    for index, places in enumerate(bands):
+        for place in places:
+            unknown |= np.isin(values[place], void) | ~np.isfinite(values[place])
+            masks |= (values[place] != 0).astype(np.uint8) << np.uint8(index)
+    masks[unknown] = VOID
+    return masks
 
 
 def _number_text(value: Any) -> str:
@@ -61,6 +79,19 @@ def _lookup(texts: list[str], index_of: Mapping[str, int], ignore: tuple[str, ..
     if unlisted:
         raise UnlistedValues(unlisted)
     return np.array([index_of.get(text, VOID) for text in texts], dtype=np.uint8)
+
+
+def mask_table(table: NDArray[np.uint8], classes: int) -> NDArray[np.uint8]:
+    """A lookup (256,) between bit masks of overlapping classes from one between their indices, of which `classes` count.
+
+    >>> mask_table(np.array([1, 0] + [255] * 254, dtype=np.uint8), 2)[[0, 1, 2, 3, 255]].tolist()
+    [0, 2, 1, 3, 255]
+    """
+    masks = np.full(VOID + 1, VOID, dtype=np.uint8)
+    codes = np.arange(1 << classes)
+    bits = (codes[:, None] >> np.arange(classes)) & 1
+    masks[: len(codes)] = (bits << table[:classes].astype(np.int64)).sum(axis=1)
+    return masks
 
 
 def ids_from_indices(indices: NDArray[np.uint8], legend: Legend) -> NDArray[np.uint8]:

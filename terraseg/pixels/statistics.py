@@ -1,5 +1,7 @@
 """Statistics of bands over more pixels than fit in memory."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -45,3 +47,23 @@ class BandStatistics:
         """Percentiles (0 to 100) per band, shape (bands, len(which)); the band must have seen a pixel."""
         sample = np.concatenate(self._samples, axis=1)
         return np.asarray(np.percentile(sample, np.asarray(which), axis=1).T, dtype=np.float64)
+
+
+def cell_shares(one: NDArray[Any], other: NDArray[Any], valid: NDArray[np.bool_], *, side: int = 256) -> list[float]:
+    """In each cell of `side` px of two bands (height, width) the share of valid pixels in which the first is the larger.
+
+    Equal values count for half. Cells less than a quarter valid are left out.
+
+    >>> cell_shares(np.array([[2, 3]]), np.array([[1, 3]]), np.array([[True, True]]), side=2)
+    [0.75]
+    """
+    shares = []
+    for row in range(0, valid.shape[0], side):
+        for col in range(0, valid.shape[1], side):
+            place = (slice(row, row + side), slice(col, col + side))
+            known = valid[place]
+            if known.sum() * 4 < known.size:
+                continue
+            a, b = one[place][known], other[place][known]
+            shares.append(float(((a > b).mean() + (a >= b).mean()) / 2))
+    return shares

@@ -16,6 +16,9 @@ class Axis:
     one. So at most two tiles meet at a pixel, also where the shift or a large overlap lets more of them see it. With an
     overlap beyond half the tile the ramp is one step long and stands in the middle of the overlap.
 
+    With `align` tiles do not fade: each cell is one tile's alone, half an overlap away from that tile's ends. Every tile then
+    starts on a multiple of `align`, and the last one reaches from the last such place that gives it a whole tile to the edge.
+
     >>> axis = Axis(length=10, tile=4, overlap=1)
     >>> [axis.span(i) for i in range(axis.count)], [axis.cell(i) for i in range(axis.count)]
     ([(0, 4), (3, 7), (6, 10)], [(0, 3), (3, 6), (6, 10)])
@@ -26,6 +29,7 @@ class Axis:
     length: int
     tile: int
     overlap: int
+    align: int = 0
 
     def __post_init__(self) -> None:
         if self.length < 1 or self.tile < 1:
@@ -33,6 +37,11 @@ class Axis:
         if not 0 <= self.overlap < self.tile:
             raise BadOption(
                 f"an overlap of {self.overlap} px on tiles of {self.tile} px: pass one from 0 to {self.tile - 1}"
+            )
+        if self.align and (self.step % self.align or self.overlap % 2):
+            raise BadOption(
+                f"tiles every {self.step} px, overlapping by {self.overlap} px, on a lattice of {self.align} px: the first must "
+                f"be a multiple of the lattice, the second even"
             )
 
     @property
@@ -43,7 +52,7 @@ class Axis:
     @property
     def ramp(self) -> int:
         """Pixels over which one tile fades into the next."""
-        return min(self.overlap, self.step)
+        return 0 if self.align else min(self.overlap, self.step)
 
     @property
     def size(self) -> int:
@@ -58,7 +67,9 @@ class Axis:
     def span(self, index: int) -> tuple[int, int]:
         """The pixels that a tile sees, as (start, stop)."""
         start = min(index * self.step, self.length - self.size)
-        return start, start + self.size
+        if self.align:
+            start -= start % self.align
+        return start, self.length if index == self.count - 1 else start + self.size
 
     def cell(self, index: int) -> tuple[int, int]:
         """The pixels that a tile owns, as (start, stop)."""
@@ -96,7 +107,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of cells, as ranges of tile rows and tile columns: the unit of panels, shards and areas of interest."""
+    """A rectangle of cells, as ranges of tile rows and tile columns."""
 
     rows: range
     cols: range
@@ -125,6 +136,7 @@ class Lattice:
     width: int
     tile: int
     overlap: int
+    align: int = 0
 
     def __post_init__(self) -> None:
         _ = self.rows, self.cols
@@ -132,12 +144,12 @@ class Lattice:
     @property
     def rows(self) -> Axis:
         """Tiles from top to bottom."""
-        return Axis(self.height, self.tile, self.overlap)
+        return Axis(self.height, self.tile, self.overlap, self.align)
 
     @property
     def cols(self) -> Axis:
         """Tiles from left to right."""
-        return Axis(self.width, self.tile, self.overlap)
+        return Axis(self.width, self.tile, self.overlap, self.align)
 
     @property
     def region(self) -> Region:
@@ -166,19 +178,12 @@ class Lattice:
 
     def needed(self, region: Region) -> Region:
         """The tiles that have a part in a region: its own, and those above and to the left that fade into it."""
-        extent = self.extent(region)
-        rows = self.rows.reaching(extent.row, extent.row_stop)
-        return Region(rows, self.cols.reaching(extent.col, extent.col_stop))
+        return self.tiles_of(self.extent(region))
 
-    def panels(self, region: Region, columns: int) -> Iterator[Region]:
-        """The region in panels of at most `columns` cell columns, evenly wide, from left to right; none for an empty one."""
-        if columns < 1:
-            raise BadOption(f"panels of {columns} tile columns: pass at least 1")
-        total = len(region.cols) if region.count else 0
-        pieces = -(-total // columns)
-        for piece in range(pieces):
-            start, stop = total * piece // pieces, total * (piece + 1) // pieces
-            yield Region(region.rows, region.cols[start:stop])
+    def tiles_of(self, window: Window) -> Region:
+        """The tiles that have a part in the pixels of a window of the raster."""
+        rows = self.rows.reaching(window.row, window.row_stop)
+        return Region(rows, self.cols.reaching(window.col, window.col_stop))
 
 
 def tile_order(needed: Region) -> Iterator[tuple[int, int]]:

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from terraseg.core.coding import Coding
+
 LITTLE = 1 / np.e
 """Correlation at which a range ends; an exponential variogram reaches 63 % of its sill there (Cressie, 1993)."""
 LEAST_PAIRS = 50
@@ -72,6 +74,6 @@ def correlation_range(correlation: Sequence[float] | NDArray[np.float64], little
     return float(first - 1 + (upper - little) / (upper - lower))
 
 
-def class_planes(indices: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
-    """Indicator planes (classes, height, width) of class indices, 1 where a pixel is of the class."""
-    return np.asarray(indices[None] == np.arange(classes, dtype=np.uint8)[:, None, None], dtype=np.float32)
+def class_planes(labels: NDArray[np.uint8], coding: Coding) -> NDArray[np.float32]:
+    """Indicator planes (classes, height, width) of label bytes, 1 where a pixel is of the class."""
+    return np.array([coding.plane(labels, index) for index in range(coding.classes)], dtype=np.float32)

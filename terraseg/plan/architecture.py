@@ -1,4 +1,4 @@
-"""Which network, with which encoder: the largest that the time allows, by what its steps cost here."""
+"""Which network, with which encoder: the largest that data and time allow, by what its steps cost here."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,10 +16,15 @@ TRAINED_SHARE = 0.85
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network that the plan may choose, with its options."""
+    """A network that the plan may choose, with its options, from so many training pixels on.
+
+    With fewer a larger network learns the training ground by heart: on 0.7 million pixels of unseen sites ResNet-50 came to
+    a building IoU of 43 where ResNet-18 reached 54 in a fifth of the time.
+    """
 
     network: str
     options: dict[str, Any] = field(default_factory=dict)
+    pixels: float = 0.0
 
     @property
     def encoder(self) -> str:
@@ -29,12 +34,12 @@ class Candidate:
 
 ON_PROCESSOR = (
     Candidate("unet-light", {"encoder": "resnet18", "deepest": 16}),
-    Candidate("unet-light", {"encoder": "resnet34", "deepest": 16}),
-    Candidate("unet-light", {"encoder": "resnet50"}),
+    Candidate("unet-light", {"encoder": "resnet34", "deepest": 16}, pixels=20e6),
+    Candidate("unet-light", {"encoder": "resnet50"}, pixels=100e6),
 )
 ON_GPU = (
     Candidate("unet-light", {"encoder": "resnet34"}),
-    Candidate("unet-light", {"encoder": "resnet50", "decoder": "wide"}),
+    Candidate("unet-light", {"encoder": "resnet50", "decoder": "wide"}, pixels=100e6),
 )
 """From the fastest to the one that learns most in the end."""
 
@@ -70,14 +75,18 @@ def architecture(
             known[0], "a residual encoder under a light decoder: of the U-Nets it learns most in a given time"
         )
     rounds = {c.encoder: rounds_of(costs[c.network, c.encoder], pixels, seconds) for c in timed}
-    enough = [c for c in timed if rounds[c.encoder] >= ROUNDS]
+    enough = [c for c in timed if rounds[c.encoder] >= ROUNDS and c.pixels <= pixels]
     chosen = enough[-1] if enough else timed[0]
     seen = f"in the time there is, {chosen.encoder} sees every training pixel {rounds[chosen.encoder]:.0f} times"
     larger = timed[timed.index(chosen) + 1 :]
     if not larger:
         return Choice(chosen, f"{seen}, and no candidate is larger")
+    following = larger[0]
+    if following.pixels > pixels:
+        needed = f"{following.pixels / 1e6:.0f} million pixels and there are {pixels / 1e6:.1f}"
+        return Choice(chosen, f"{seen}; {following.encoder} is for more than {needed}")
     return Choice(
-        chosen, f"{seen}; {larger[0].encoder} would only {rounds[larger[0].encoder]:.0f} times, below {ROUNDS}"
+        chosen, f"{seen}; {following.encoder} would only {rounds[following.encoder]:.0f} times, below {ROUNDS}"
     )
 
 

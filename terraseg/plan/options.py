@@ -77,6 +77,8 @@ class SampleOptions:
         _above_zero("sample", {name: getattr(self, name) for name in names})
         if self.centred_share is not None and not 0 <= self.centred_share <= 1:
             raise BadOption(f"[sample] sets centred_share = {self.centred_share}: pass a share from 0 to 1")
+        if self.cache_gb < 0:
+            raise BadOption(f"[sample] sets cache_gb = {self.cache_gb}: pass 0, for none, or more")
 
 
 @dataclass(frozen=True)

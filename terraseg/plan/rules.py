@@ -4,11 +4,12 @@ import math
 
 from terraseg.core.fingerprint import Fingerprint
 from terraseg.core.plan import Hardware, Plan
+from terraseg.errors import BadOption
 from terraseg.nets.loss_options import balanced_weights
-from terraseg.plan.architecture import Candidate, architecture
+from terraseg.plan.architecture import Candidate, architecture, rounds_of
 from terraseg.plan.choice import Choice, settled
 from terraseg.plan.options import OptimizeOptions, TrainingOptions, TrainOptions, seconds
-from terraseg.plan.view import accumulate_of, augment_of, batch_of, crop_of, reduction_of, tile_of
+from terraseg.plan.view import MANY_ROUNDS, accumulate_of, augment_of, batch_of, crop_of, reduction_of, tile_of
 
 QUALITY_S = {"fast": 180.0, "balanced": 600.0, "best": 3600.0}
 VALIDATIONS = 12
@@ -28,8 +29,30 @@ def make_plan(
     seconds, pixels = choices["time_budget_s"].value, facts.train_pixels / reduction**2
     network = architecture(machine, options.train, start, pixels=pixels, seconds=seconds)
     choices |= _network(network, options.train) | _learning(facts, machine, options)
+    choices |= _varying(facts, options, _rounds(choices, facts, machine))
     values = {name: choice.value for name, choice in choices.items()}
     return Plan(**values, reasons={name: choice.reason for name, choice in choices.items() if choice.reason})
+
+
+def _rounds(choices: dict[str, Choice], facts: Fingerprint, machine: Hardware) -> float:
+    """How often training sees each of its pixels, on the fastest candidate; 0 where nothing says what a step takes."""
+    reduction, steps, budget = (choices[name].value for name in ("reduction", "steps", "time_budget_s"))
+    if steps is not None:
+        step_pixels = (choices["crop"].value * reduction) ** 2 * choices["batch"].value
+        return float(steps * step_pixels / max(1, facts.train_pixels))
+    if not machine.timings:
+        return 0.0
+    return rounds_of(machine.timings[0], facts.train_pixels / reduction**2, budget)
+
+
+def _varying(facts: Fingerprint, options: TrainingOptions, rounds: float) -> dict[str, Choice]:
+    """How patches are varied and weights held back, so that the training ground is not learnt by heart."""
+    pretrained = bool(options.train.pretrained_path)
+    decay = options.optimize.weight_decay
+    return {
+        "augment": augment_of(facts, options.sample, pretrained=pretrained, rounds=rounds),
+        "weight_decay": _weight_decay(pretrained=pretrained, rounds=rounds) if decay is None else settled(decay),
+    }
 
 
 def _seeing(facts: Fingerprint, machine: Hardware, options: TrainingOptions) -> dict[str, Choice]:
@@ -46,7 +69,6 @@ def _seeing(facts: Fingerprint, machine: Hardware, options: TrainingOptions) -> 
         "batch": batch,
         "accumulate": accumulate_of(batch.value, crop.value, machine, sample),
         "centred_share": centred if sample.centred_share is None else settled(sample.centred_share),
-        "augment": augment_of(facts, sample),
         "tile": tile_of(facts, reduction.value),
         "overlap": Choice(
             64 * reduction.value, "neighbouring tiles share it, and their probabilities are blended there"
@@ -57,15 +79,12 @@ def _seeing(facts: Fingerprint, machine: Hardware, options: TrainingOptions) -> 
 def _learning(facts: Fingerprint, machine: Hardware, options: TrainingOptions) -> dict[str, Choice]:
     train, optimize = options.train, options.optimize
     return {
-        "loss": _loss(train),
+        "loss": _loss(facts, train),
         "class_weights": _class_weights(facts, optimize),
         "label_smoothing": Choice(optimize.label_smoothing, _why(optimize.label_smoothing, "the labels are trusted")),
         "learning_rate": _learning_rate(train),
         "schedule": Choice(optimize.schedule, "one rise and one fall use the whole time, however short"),
         "warm_up": _or(optimize.warm_up, Choice(0.3, "the usual share of a one-cycle policy")),
-        "weight_decay": _or(
-            optimize.weight_decay, Choice(0.01, "AdamW's usual decay; none on biases and normalisation")
-        ),
         "encoder_rate": _or(optimize.encoder_rate, _encoder_rate(train)),
         "freeze": _or(optimize.freeze, Choice(0.0, "the whole network learns from the first step")),
         "average": _average(optimize),
@@ -97,10 +116,22 @@ def _network(chosen: Choice, options: TrainOptions) -> dict[str, Choice]:
     return {"network": Choice(candidate.network, chosen.reason), "network_options": Choice(settings, reason)}
 
 
-def _loss(options: TrainOptions) -> Choice:
-    if not options.loss:
-        return Choice({"ce": 1.0}, "cross entropy: right for every number of classes, and its scores are probabilities")
-    return settled({options.loss: 1.0} if isinstance(options.loss, str) else options.loss)
+def _loss(facts: Fingerprint, options: TrainOptions) -> Choice:
+    if options.loss:
+        return settled(_asked_loss(facts, options.loss))
+    if facts.overlapping:
+        why = "the classes overlap: cross entropy asks of each by itself whether it is there, Dice keeps small ones in view"
+        return Choice({"bce": 1.0, "dice": 1.0}, why)
+    return Choice({"ce": 1.0}, "cross entropy: right for every number of classes, and its scores are probabilities")
+
+
+def _asked_loss(facts: Fingerprint, loss: str | dict[str, float]) -> dict[str, float]:
+    """The shares of a loss that the user has set; `BadOption` for the cross entropy of the other kind of classes."""
+    wrong, right = ("ce", "bce") if facts.overlapping else ("bce", "ce")
+    if wrong in ([loss] if isinstance(loss, str) else loss):
+        kind = "overlap" if facts.overlapping else "exclude each other"
+        raise BadOption(f"[train] sets the loss {wrong!r} and the classes {kind}: pass {right!r} in its place")
+    return {loss: 1.0} if isinstance(loss, str) else loss
 
 
 def _class_weights(facts: Fingerprint, options: OptimizeOptions) -> Choice:
@@ -143,6 +174,16 @@ def _learning_rate(options: TrainOptions) -> Choice:
             2e-2, "its last block squeezes everything through one channel a class, which learns only at a high rate"
         )
     return Choice(1e-3, "the usual peak of a one-cycle policy with AdamW on U-Nets from random weights")
+
+
+def _weight_decay(*, pretrained: bool, rounds: float) -> Choice:
+    if rounds > MANY_ROUNDS:
+        return Choice(0.1, f"strong, as each pixel is seen {rounds:.0f} times")
+    if pretrained:
+        return Choice(
+            0.05, "stronger than AdamW's usual one: from given weights a network fits the training ground soon"
+        )
+    return Choice(0.01, "AdamW's usual decay; none on biases and normalisation")
 
 
 def _encoder_rate(options: TrainOptions) -> Choice:

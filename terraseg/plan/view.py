@@ -14,6 +14,11 @@ SHOWN_M = 30.0
 OBJECT_PX = 10.0
 """Width in working pixels that the narrowest class's median object keeps: finer pixels cost time and narrow the view."""
 MOST_REDUCED = 4
+MANY_ROUNDS = 150.0
+"""How often training may see each pixel before it learns them by heart: from two drone sites of 11 megapixels a ResNet-18
+came to a building IoU of 42 on a third site after 600 rounds, and with the patches varied more and the weights held back to
+62 after 370; on 22 megapixels of satellite imagery, seen 80 times, it lost by that.
+"""
 LARGEST_TILE = 1024
 COMMON_SHARE = 0.01
 """Classes with less of the labelled pixels have no say in the resolution."""
@@ -86,14 +91,25 @@ def accumulate_of(batch: int, crop: int, machine: Hardware, options: SampleOptio
     return Choice(parts, f"{batch * per_sample / 1e9:.1f} GB a step would be more than half of the memory at hand")
 
 
-def augment_of(facts: Fingerprint, options: SampleOptions) -> Choice:
-    """The augmentations: tricks of colour only where a pixel is a picture and no measurement."""
+def augment_of(facts: Fingerprint, options: SampleOptions, *, pretrained: bool, rounds: float) -> Choice:
+    """The augmentations: tricks of colour only where a pixel is a picture and no measurement.
+
+    `rounds` is how often training sees each pixel. Parts of patches are exchanged where these are soon known by heart:
+    after many rounds, and from `pretrained` weights; a network that has to learn to see first loses by it.
+    """
     if options.augment is not None:
         return settled(options.augment)
     if facts.dtype in REFLECTANCE:
         why = f"overhead scenes have no up; {facts.dtype} values are measurements, so only small gains, haze and noise are added"
-        return Choice(("d4", "radiometric"), why)
-    return Choice(("d4", "photometric"), "overhead scenes have no up, and 8-bit pictures vary in light and colour")
+        names: tuple[str, ...] = ("d4", "radiometric")
+    else:
+        names, why = ("d4", "photometric"), "overhead scenes have no up, and 8-bit pictures vary in light and colour"
+    if rounds > MANY_ROUNDS:
+        why = f"{why}; each pixel is seen {rounds:.0f} times, so that patches must differ more"
+        return Choice((*names, "scale", "cutmix"), why)
+    if pretrained:
+        return Choice((*names, "cutmix"), f"{why}; a network that starts from weights soon knows its patches by heart")
+    return Choice(names, why)
 
 
 def tile_of(facts: Fingerprint, reduction: int) -> Choice:

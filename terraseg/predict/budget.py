@@ -1,4 +1,4 @@
-"""How a sweep is cut so that its arrays stay within a memory budget."""
+"""How a sweep is cut so that it stays within a memory budget."""
 
 from dataclasses import dataclass
 
@@ -6,77 +6,120 @@ import numpy as np
 
 from terraseg.core.grid import Grid
 from terraseg.core.modelspec import ModelSpec
+from terraseg.core.window import Window
 from terraseg.errors import BadOption
-from terraseg.pixels.tiling import Lattice, Region
+from terraseg.pixels.tiling import Lattice
+from terraseg.predict.memory import MEGABYTE
 from terraseg.predict.options import PredictOptions
 
 READ_AHEAD = 3
 """Tiles that wait for the scorer."""
+BLEND_BEHIND = 1
+"""Scored tiles that wait to be blended."""
 WRITE_BEHIND = 3
 """Cells that wait for the writer."""
-MEGABYTE = 2**20
+USUAL_ARRAYS = 256 * MEGABYTE
+"""What the arrays may take where no budget is given."""
+USUAL_CACHE, LEAST_CACHE = 64 * MEGABYTE, 16 * MEGABYTE
+"""GDAL's cache of decoded blocks of the input."""
+SLACK = 24 * MEGABYTE
+"""What the allocator keeps, threads' stacks, code that is loaded late."""
 
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What a sweep will do: the lattice, the panels it is worked in from left to right, and the tiles in a batch.
-
-    `tiles` counts what is scored or skipped, with the tile columns that two panels share counted twice.
-    """
+    """What a sweep will do: the lattice, how many block columns a panel has, the tiles in a batch, GDAL's cache in bytes."""
 
     lattice: Lattice
-    panels: tuple[Region, ...]
+    panel_columns: int
     batch: int
+    cache_bytes: int
 
-    @property
-    def tiles(self) -> int:
-        """Tiles to work through."""
-        return sum(self.lattice.needed(panel).count for panel in self.panels)
+    def tiles(self, windows: tuple[Window, ...]) -> int:
+        """Tiles to work through for windows one after the other; those that two of them share count twice."""
+        return sum(self.lattice.tiles_of(window).count for window in windows)
 
 
-def plan_sweep(grid: Grid, spec: ModelSpec, options: PredictOptions) -> SweepPlan:
-    """The sweep over a whole grid, in panels as wide as the memory budget allows.
+@dataclass(frozen=True)
+class Needs:
+    """Bytes that a sweep's arrays take: those that do not grow with the panel, and those of each block column in it."""
 
-    Raises `BadOption` when the overlap does not fit the tile, or when the budget is too small for one tile column, with
-    the smallest that would do.
+    fixed: int
+    per_column: int
+
+
+def plan_lattice(grid: Grid, spec: ModelSpec, options: PredictOptions, halo: int | None = None) -> Lattice:
+    """The tiles of a raster, of the model's size and overlap where the options say nothing.
+
+    With a `halo` (pixels, a multiple of the model's stride) no pixel is taken from a tile that does not see so far around
+    it: the tiles overlap by two halos and are at least four wide. Raises `BadOption` when the overlap does not fit the tile.
     """
     tile = spec.tile if options.tile is None else options.tile
+    if halo is not None:
+        if options.overlap is not None:
+            raise BadOption("[predict] overlap is what the model needs where exact = true: leave it out")
+        least = 2 * halo + spec.stride
+        if options.tile is not None and options.tile < least:
+            raise BadOption(f"[predict] tile = {tile} is too small for an exact map: pass at least {least}")
+        tile = max(tile, 4 * halo) if options.tile is None else tile
+        return Lattice(grid.height, grid.width, -(-tile // spec.stride) * spec.stride, 2 * halo, spec.stride)
     overlap = spec.overlap if options.overlap is None else options.overlap
     if options.overlap is None and overlap >= tile:
         overlap = tile // 4
-    lattice = Lattice(grid.height, grid.width, tile, overlap)
-    batch = min(options.batch, lattice.region.count)
-    panels = lattice.panels(lattice.region, panel_columns(lattice, spec, batch, options))
-    return SweepPlan(lattice, tuple(panels), batch)
+    return Lattice(grid.height, grid.width, tile, overlap)
 
 
-def panel_columns(lattice: Lattice, spec: ModelSpec, batch: int, options: PredictOptions) -> int:
-    """The most tile columns that a panel may have within `options.max_ram_mb`."""
-    fixed, per_column = sweep_bytes(lattice, spec, batch, options)
-    budget = options.max_ram_mb * MEGABYTE
-    if lattice.rows.count == 1:
-        return lattice.cols.count if budget >= fixed else _refuse(lattice, spec, fixed, options)
-    columns = (budget - fixed) // max(1, per_column)
-    if columns >= 1:
-        return int(min(columns, lattice.cols.count))
-    return _refuse(lattice, spec, fixed + per_column, options)
+def batch_size(lattice: Lattice, options: PredictOptions) -> int:
+    """Tiles to score at once: no more than there are, and one where they are not all of a size."""
+    return 1 if lattice.align else min(options.batch, lattice.region.count)
 
 
-def sweep_bytes(lattice: Lattice, spec: ModelSpec, batch: int, options: PredictOptions) -> tuple[int, int]:
-    """Bytes that a sweep's arrays take: those that do not grow with the panel, and those of each tile column in it."""
-    classes, tile_pixels = len(spec.legend), lattice.tile**2
+def plan_sweep(
+    lattice: Lattice, spec: ModelSpec, options: PredictOptions, needs: Needs, *, settled_mb: float = 0.0
+) -> SweepPlan:
+    """The sweep over a lattice, in panels as wide as the memory budget allows.
+
+    `settled_mb` is what the process takes before, and while it scores one batch. Raises `BadOption` when the budget is too
+    small for panels of one block column, with the smallest that would do.
+    """
+    batch = batch_size(lattice, options)
+    if options.max_ram_bytes is None:
+        room = max(USUAL_ARRAYS, needs.fixed + needs.per_column) - needs.fixed
+        return SweepPlan(lattice, room // needs.per_column, batch, USUAL_CACHE)
+    held = int(settled_mb * MEGABYTE) + SLACK + needs.fixed
+    least = held + needs.per_column + LEAST_CACHE
+    if options.max_ram_bytes < least:
+        raise BadOption(
+            f"[predict] max_ram = {options.max_ram} is too little: the model and its engine take {settled_mb:.0f} MB, and tiles "
+            f"of {lattice.tile} px with {len(spec.legend)} classes {(least >> 20) - int(settled_mb)} MB more: pass at least "
+            f"{-(-least // MEGABYTE)}M, or smaller tiles (--set predict.tile={max(64, lattice.tile // 2)})"
+        )
+    room = options.max_ram_bytes - held
+    cache = min(USUAL_CACHE, max(LEAST_CACHE, room // 4))
+    return SweepPlan(lattice, max(1, (room - cache) // needs.per_column), batch, cache)
+
+
+def sweep_needs(lattice: Lattice, spec: ModelSpec, options: PredictOptions, block: int, threads: int) -> Needs:
+    """What a sweep's arrays take; `block` is the side of a block of the map."""
+    classes, side = len(spec.legend), lattice.tile + lattice.align
+    tile_pixels, batch = side**2, batch_size(lattice, options)
     read = tile_pixels * (len(spec.bands) * np.dtype(spec.dtype).itemsize + 1)
     scored = tile_pixels * classes * 4
-    cell = tile_pixels * (1 + options.confidence + classes * options.probabilities)
-    # Scores of the batch, their weighted copy with the rim kept of the one before, and the working arrays of the decision.
-    blending = (batch + 3) * scored + 4 * tile_pixels * 4
-    fixed = (READ_AHEAD + 2 + 2 * batch) * read + blending + (WRITE_BEHIND + 2) * cell
-    return fixed, classes * lattice.rows.ramp * lattice.cols.step * 4
+    pixel_bytes = mapped_bytes(spec, options)
+    # Batches scored, waiting and blended; the weighted copy and the rim kept of the one before; what decisions work in.
+    blending = (2 * batch + BLEND_BEHIND + 2) * scored + 6 * tile_pixels * 4
+    blending += (2 * scored if options.probability_type else 0) + (3 * tile_pixels * 4 if options.uncertainty else 0)
+    cells = (WRITE_BEHIND + 2) * tile_pixels * pixel_bytes
+    # Four blocks become one of an overview; each thread works on one band of them.
+    packing = 6 * block**2 * pixel_bytes + min(threads, classes) * 12 * block**2
+    rims = classes * lattice.rows.ramp * 4
+    beside = 2 * lattice.cols.step * rims + 4 * block**2 * pixel_bytes
+    fixed = (READ_AHEAD + 2 + 2 * batch) * read + blending + cells + packing + beside
+    return Needs(fixed, block * (rims + block * pixel_bytes + 64))
 
 
-def _refuse(lattice: Lattice, spec: ModelSpec, needed: int, options: PredictOptions) -> int:
-    least = -(-needed // MEGABYTE)
-    raise BadOption(
-        f"[predict] max_ram_mb = {options.max_ram_mb} is too little for tiles of {lattice.tile} px with "
-        f"{len(spec.legend)} classes: pass at least {least}, or smaller tiles"
-    )
+def mapped_bytes(spec: ModelSpec, options: PredictOptions) -> int:
+    """Bytes of a pixel of all layers of the map."""
+    classes = len(spec.legend)
+    probabilities = {"": 0, "uint8": 1, "float16": 2}[options.probability_type] * classes
+    return (classes if spec.overlapping else 1) + options.confidence + options.uncertainty + probabilities

@@ -1,52 +1,71 @@
-"""The sweep: a raster and a model to a class map, in memory that does not grow with the raster's height."""
+"""The sweep: a raster and a model to a class map, in memory that does not grow with the raster, to be gone on with."""
 
-import resource
-import sys
+import hashlib
+import json
 import time
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from terraseg.core.classes import VOID, Legend
+from terraseg.core.machine import cores_available
 from terraseg.core.scorer import Scorer
 from terraseg.core.window import Window
-from terraseg.errors import BrokenBundle
-from terraseg.pixels.blend import Array, Blender, decide, to_byte, to_host
-from terraseg.pixels.tiling import tile_order
+from terraseg.errors import UnreadableFile, UnwritableFile
+from terraseg.pixels.tiling import Lattice, tile_order
 from terraseg.predict.ahead import ahead
-from terraseg.predict.budget import READ_AHEAD, WRITE_BEHIND, SweepPlan, plan_sweep
+from terraseg.predict.budget import (
+    BLEND_BEHIND,
+    READ_AHEAD,
+    WRITE_BEHIND,
+    SweepPlan,
+    batch_size,
+    plan_lattice,
+    plan_sweep,
+    sweep_needs,
+)
+from terraseg.predict.cells import CellMaker, Step, Wanted, score_tiles
+from terraseg.predict.exact import PROMISED, exact_halo
 from terraseg.predict.fit import check_fit
+from terraseg.predict.memory import peak_memory_mb, settled_mb
 from terraseg.predict.options import PredictOptions
+from terraseg.predict.seams import SeamTally, tally_note, tally_of
 from terraseg.predict.tiles import RasterSource, Tile, read_tile
-from terraseg.store.mapwriter import MapLayers, MapWriter, map_writer
+from terraseg.predict.work import panels, remaining
+from terraseg.store.mapfolder import Keeping, blocks_path, is_made
+from terraseg.store.maplayers import RUN_TAG, MapLayers, layer_path, layers_of
+from terraseg.store.mapwriter import BLOCK, MapWriter, map_writer
 
 Progress = Callable[[int, int, int], None]
 """Called with the tiles done, the tiles in all, and the raster's pixels done."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """Finished pixels, layer by layer: "classes" and "confidence" (height, width), "probabilities" (classes, height, width).
+class MapJob:
+    """What a prediction is part of.
 
-    All are uint8 with 255 for nodata. A cell without a valid pixel has no layers.
+    `provenance` becomes tags of the files (the model's hash, versions); `inputs` names what the map depends on besides, such
+    as the state of the raster's files: a run goes on with what another one left only when both are the same, and without
+    `inputs` takes no finished map for its own. `fresh` starts over. `part` is a shard's name and the window of the raster
+    that is its share, on the corners of the map's blocks.
     """
 
-    window: Window
-    layers: dict[str, NDArray[np.uint8]]
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    inputs: str = ""
+    fresh: bool = False
+    part: tuple[str, Window] | None = None
 
 
 @dataclass(frozen=True)
 class PredictionSummary:
-    """What a prediction did. `pixels` counts the raster's, `peak_memory_mb` is the process's highest so far.
+    """What a prediction did. `pixels` counts those that this run had to do, `peak_memory_mb` is the process's highest so far.
 
-    `skipped` tiles held no valid pixel and were not scored. `files` are the rasters written, the class map first; `notes`
-    are sentences for the user.
+    `tiles` were worked through, of them `skipped` held no valid pixel and were not scored; `found` were done by an earlier
+    run. `files` are the rasters written, the class map first, or the part of a shard while others are missing: then the map
+    `is_whole` not yet. It `was_made` before from the same raster, model and options, and nothing was done. `notes` are
+    sentences for the user. `seams` tells whether the borders of tiles show.
     """
 
     pixels: int
@@ -56,6 +75,10 @@ class PredictionSummary:
     peak_memory_mb: float
     files: tuple[Path, ...]
     notes: tuple[str, ...]
+    found: int = 0
+    seams: SeamTally = field(default_factory=SeamTally)
+    is_whole: bool = True
+    was_made: bool = False
 
     @property
     def megapixels_per_s(self) -> float:
@@ -69,142 +92,183 @@ def predict_raster(
     out: Path,
     *,
     options: PredictOptions | None = None,
-    provenance: dict[str, str] | None = None,
+    job: MapJob | None = None,
     progress: Progress | None = None,
 ) -> PredictionSummary:
     """The class map of a raster at `out`, with the layers that the options ask for beside it.
 
-    `provenance` becomes tags of the files (the model's hash, versions). The result does not depend on the memory budget.
-    Nothing stands under the final names until everything is whole: after an error or Ctrl-C they are as they were.
+    The result does not depend on the memory budget, on shards, or on how often the work was broken off. Nothing stands under
+    the final names until everything is whole; until then finished blocks lie in a hidden folder beside it, and the same call
+    goes on with them after a kill, an error or Ctrl-C.
 
     Raises `BandMismatch` when the model does not fit, `BadOption` for options that cannot be met, `UnreadableFile` and
     `UnwritableFile` from the files, `BrokenBundle` when the model's output does not fit its legend.
     """
-    options = options or PredictOptions()
+    options, job = options or PredictOptions(), job or MapJob()
     started = time.monotonic()
-    notes = check_fit(scorer.spec, source.bands, source.dtype, source.grid.gsd_m)
-    plan = plan_sweep(source.grid, scorer.spec, options)
-    layers = MapLayers(
-        options.confidence, options.probabilities, provenance or {}, options.compression, options.threads
+    spec, grid = scorer.spec, source.grid
+    notes = check_fit(spec, source.bands, source.dtype, grid.gsd_m)
+    lattice = plan_lattice(grid, spec, options, _halo(source, scorer, options))
+    layers, key = _made_from(source, scorer, lattice, options, job)
+    paths = tuple(layer_path(out, layer.name) for layer in layers_of(layers, spec.legend))
+    if job.inputs and not job.fresh and is_made(paths, key):
+        return PredictionSummary(0, 0, 0, 0.0, peak_memory_mb(), paths, notes, was_made=True)
+    plan = _plan(scorer, lattice, options)
+    share = grid.window if job.part is None else job.part[1]
+    keeping = Keeping(key, job.part and job.part[0], job.fresh)
+    with map_writer(out, grid, spec.legend, layers, keeping=keeping, cache_bytes=plan.cache_bytes) as writer:
+        sweep = Sweep(source, scorer, plan, writer, Wanted(writer.layers, options.threshold_for(spec)))
+        with _resumable(writer):
+            counts = sweep.run(share, progress)
+            whole = writer.finish_part() if job.part is not None else bool(writer.finish())
+        tally, scored = tally_of(writer.notes)
+        notes = (*notes, *_notes(writer, tally, scored, lattice))
+        files = paths if whole else (blocks_path(out, keeping.part),)
+    seconds = time.monotonic() - started
+    return PredictionSummary(
+        counts.pixels, counts.tiles, counts.skipped, seconds, peak_memory_mb(), files, notes, counts.found, tally, whole
     )
-    with map_writer(out, source.grid, scorer.spec.legend, layers, plan.lattice.cols.step) as writer:
-        skipped = _sweep(source, scorer, plan, writer, progress)
-        files = writer.finish()
-    if skipped == plan.tiles:
-        notes = (*notes, "the raster has no valid pixel: the map holds nothing but nodata")
-    pixels = source.grid.height * source.grid.width
-    return PredictionSummary(pixels, plan.tiles, skipped, time.monotonic() - started, peak_memory_mb(), files, notes)
 
 
-def _sweep(source: RasterSource, scorer: Scorer, plan: SweepPlan, writer: MapWriter, progress: Progress | None) -> int:
-    """Works through all panels; gives the number of tiles skipped."""
-    done = pixels = skipped = 0
-    for panel in plan.panels:
-        places = tile_order(plan.lattice.needed(panel))
-        blender = Blender(plan.lattice, panel)
-        with (
-            closing(ahead(partial(read_tile, source, plan.lattice, scorer.spec), places, READ_AHEAD)) as tiles,
-            closing(blend_tiles(tiles, scorer, blender, plan.batch, layers=writer.names)) as steps,
-            closing(ahead(partial(_write, writer), steps, WRITE_BEHIND)) as written,
-        ):
-            for was_skipped, count in written:
-                done, skipped, pixels = done + 1, skipped + was_skipped, pixels + count
-                if progress is not None:
-                    progress(done, plan.tiles, pixels)
-    return skipped
+def _halo(source: RasterSource, scorer: Scorer, options: PredictOptions) -> int | None:
+    return exact_halo(source, scorer) if options.exact else None
 
 
-def _write(writer: MapWriter, step: "Step") -> tuple[bool, int]:
-    """Writes a step's cell, if it has one; gives whether its tile was skipped, and the pixels done."""
-    if step.cell is None:
-        return step.skipped, 0
-    if step.cell.layers:
-        writer.write(step.cell.window, step.cell.layers)
-    return step.skipped, step.cell.window.height * step.cell.window.width
+def _plan(scorer: Scorer, lattice: Lattice, options: PredictOptions) -> SweepPlan:
+    needs = sweep_needs(lattice, scorer.spec, options, BLOCK, options.threads or cores_available())
+    if options.max_ram_bytes is None:
+        return plan_sweep(lattice, scorer.spec, options, needs)
+    tile = (max(lattice.rows.size, lattice.tile), max(lattice.cols.size, lattice.tile))
+    settled = settled_mb(scorer, tile, batch_size(lattice, options))
+    return plan_sweep(lattice, scorer.spec, options, needs, settled_mb=settled)
+
+
+def _made_from(
+    source: RasterSource, scorer: Scorer, lattice: Lattice, options: PredictOptions, job: MapJob
+) -> tuple[MapLayers, str]:
+    """The layers of a map, and the key of all that their pixels depend on, which stands among their tags."""
+    spec, threshold = scorer.spec, options.threshold_for(scorer.spec)
+    layers = MapLayers(
+        options.confidence,
+        options.probability_type,
+        job.provenance,
+        options.compression,
+        options.threads,
+        spec.overlapping,
+        options.uncertainty,
+    )
+    model = [spec.to_json(), threshold, job.inputs]
+    made = [source.grid.to_json(), asdict(lattice), asdict(layers) | {"threads": None}, BLOCK]
+    text = json.dumps([*model, *made], sort_keys=True, default=str)
+    key = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return replace(layers, tags={**job.provenance, RUN_TAG: key}), key
+
+
+@dataclass
+class Counts:
+    """How far a sweep is: tiles done in this run, skipped among them, found done; pixels done in this run."""
+
+    tiles: int = 0
+    skipped: int = 0
+    found: int = 0
+    pixels: int = 0
 
 
 @dataclass(frozen=True)
-class Step:
-    """One tile's turn: whether it was skipped, and the cell it completed (None for a tile that only fades into others)."""
+class Sweep:
+    """All that the work on a raster needs; `run` does it."""
 
-    skipped: bool
-    cell: Cell | None
+    source: RasterSource
+    scorer: Scorer
+    plan: SweepPlan
+    writer: MapWriter
+    wanted: Wanted
+
+    def run(self, share: Window, progress: Progress | None) -> Counts:
+        """Works through what is left of a share of the raster, panel by panel."""
+        whole = panels(share, self.plan.panel_columns, BLOCK)
+        done = self.writer.done
+        left = tuple(window for panel in whole for window in remaining(panel, done, BLOCK))
+        ahead_of = self.plan.tiles(left)
+        counts = Counts(found=max(0, self.plan.tiles(whole) - ahead_of))
+        before = share.height * share.width - sum(window.height * window.width for window in left)
+        total = counts.found + ahead_of
+
+        def report() -> None:
+            if progress is not None:
+                progress(counts.found + counts.tiles, total, before + counts.pixels)
+
+        if counts.found:
+            report()
+        for window in left:
+            for step in self._steps(window):
+                counts.tiles += 1
+                counts.skipped += step.skipped
+                counts.pixels += 0 if step.cell is None else step.cell.window.height * step.cell.window.width
+                report()
+        return counts
+
+    def _steps(self, window: Window) -> Iterator[Step]:
+        """The turn of each tile of a window, written: reading, scoring, blending and writing go on at the same time."""
+        lattice, spec = self.plan.lattice, self.scorer.spec
+        maker = CellMaker(lattice, window, spec.legend, self.wanted)
+        places = tile_order(lattice.tiles_of(window))
+        scored = [0]
+        with (
+            closing(ahead(partial(_read, self.source, self.plan.lattice, self.scorer), places, READ_AHEAD)) as tiles,
+            closing(score_tiles(tiles, self.scorer, self.plan.batch)) as scores,
+            closing(ahead(maker.take, scores, BLEND_BEHIND)) as steps,
+            closing(ahead(partial(self._write, scored), steps, WRITE_BEHIND)) as written,
+        ):
+            yield from written
+
+    def _write(self, scored: list[int], step: Step) -> Step:
+        """Writes a tile's cell, if it has one, and with the last of a row what was counted in it."""
+        scored[0] += not step.skipped
+        if step.cell is not None:
+            self.writer.write(step.cell.window, step.cell.layers)
+        if step.tally is not None:
+            self.writer.note(tally_note(step.tally, scored[0]))
+            scored[0] = 0
+        return step
 
 
-def blend_tiles(
-    tiles: Iterable[Tile], scorer: Scorer, blender: Blender, batch: int, layers: frozenset[str]
-) -> Generator[Step, None, None]:
-    """A step for each tile of the blender's region, in order; `layers` names what the cells must hold.
-
-    The scorer always gets batches of exactly `batch` tiles, the last one filled up by repetition, so that what it gives
-    for a tile does not depend on how many came with it.
-    """
-    waiting: list[Tile] = []
-    for tile in tiles:
-        waiting.append(tile)
-        if sum(t.pixels is not None for t in waiting) in (0, batch):
-            yield from _blend_batch(waiting, scorer, blender, batch, layers)
-            waiting = []
-    yield from _blend_batch(waiting, scorer, blender, batch, layers)
+def _read(source: RasterSource, lattice: Lattice, scorer: Scorer, place: tuple[int, int]) -> Tile:
+    try:
+        return read_tile(source, lattice, scorer.spec, place)
+    except UnreadableFile as error:
+        window = lattice.window(*place)
+        where = f"rows {window.row} to {window.row_stop}, columns {window.col} to {window.col_stop}"
+        raise UnreadableFile(f"{error} (it happened at {where})") from error
 
 
-def _blend_batch(
-    tiles: list[Tile], scorer: Scorer, blender: Blender, batch: int, layers: frozenset[str]
-) -> Generator[Step, None, None]:
-    scores = iter(_score([t.pixels for t in tiles if t.pixels is not None], scorer, batch))
-    for tile in tiles:
-        window = blender.lattice.cell(tile.row, tile.col)
-        if tile.pixels is None:
-            blender.skip(tile.col)
-            yield Step(True, Cell(window, {}) if blender.region.owns(tile.row, tile.col) else None)
-            continue
-        blended = blender.add(tile.row, tile.col, next(scores))
-        if blended is None:
-            yield Step(False, None)
-        else:
-            valid = tile.valid[window.shifted(-tile.window.row, -tile.window.col).slices]
-            yield Step(False, Cell(window, finish(blended, valid, scorer.spec.legend, layers)))
+@contextmanager
+def _resumable(writer: MapWriter) -> Iterator[None]:
+    """Adds to an error of a file that nothing is lost, where there is something to lose."""
+    try:
+        yield
+    except (UnreadableFile, UnwritableFile) as error:
+        if not writer.done.any():
+            raise
+        kept = f"{int(writer.done.sum())} of {writer.done.size} blocks of the map are finished and kept"
+        raise type(error)(f"{error}; {kept}: the same command goes on from there") from error
 
 
-def _score(pixels: list[NDArray[Any]], scorer: Scorer, batch: int) -> Array:
-    """Probabilities (n, classes, tile, tile) of up to `batch` tiles; empty for none."""
-    if not pixels:
-        return ()
-    full = pixels + pixels[-1:] * (batch - len(pixels))
-    scores = scorer.score(np.stack(full) if batch > 1 else full[0][None])
-    wanted = (batch, len(scorer.spec.legend), *pixels[0].shape[1:])
-    if tuple(scores.shape) != wanted:
-        raise BrokenBundle(
-            f"the model gives an array of shape {tuple(scores.shape)} where its description promises {wanted} "
-            f"(tiles, classes, height, width): weights and model.json do not belong together; export the model again"
+def _notes(writer: MapWriter, tally: SeamTally, scored: int, lattice: Lattice) -> tuple[str, ...]:
+    notes: list[Any] = []
+    if writer.started_over:
+        notes.append(
+            "what an earlier run had finished was of another raster, model or other options: it was started over"
         )
-    return scores
-
-
-def finish(
-    probabilities: Array, valid: NDArray[np.bool_], legend: Legend, layers: frozenset[str]
-) -> dict[str, NDArray[np.uint8]]:
-    """The layers of a cell from its blended probabilities (classes, height, width): ids and bytes, 255 where not valid."""
-    index, confidence = decide(probabilities)
-    ids = np.full(256, VOID, dtype=np.uint8)
-    ids[: len(legend)] = legend.ids
-    finished = {"classes": ids[to_host(index)]}
-    if "confidence" in layers:
-        finished["confidence"] = to_host(confidence)
-    if "probabilities" in layers:
-        finished["probabilities"] = to_host(to_byte(probabilities))
-    if not valid.all():
-        finished = {name: np.where(valid, layer, np.uint8(VOID)) for name, layer in finished.items()}
-    return finished
-
-
-def peak_memory_mb(status: Path = Path("/proc/self/status")) -> float:
-    """The highest resident memory that this process has had, in MB."""
-    if status.exists():
-        # getrusage also counts what the parent held when it started this process.
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        if "VmHWM" in fields:
-            return int(fields["VmHWM"].split()[0]) / 2**10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts kilobytes here, macOS bytes.
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    if writer.strangers and not writer.is_whole:
+        names = ", ".join(path.name for path in writer.strangers)
+        notes.append(f"{names} beside it: of another raster, model, engine or other options, and left out")
+    if scored == 0:
+        notes.append("the raster has no valid pixel: the map holds nothing but nodata")
+    elif lattice.align:
+        apart = f"tiles differ at their borders by {tally.worst:.1g} of a probability at most"
+        kept = tally.worst <= PROMISED
+        notes.append(f"exact: {apart}" if kept else f"the map is not exact: {apart}, where {PROMISED:g} is promised")
+    elif tally.score is not None:
+        notes.append(tally.sentence())
+    return tuple(notes)

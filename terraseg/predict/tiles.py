@@ -49,11 +49,55 @@ class RasterSource(Protocol):
         ...
 
 
+class Inside(Protocol):
+    """An area of a raster that is asked for."""
+
+    def inside(self, window: Window) -> NDArray[np.bool_]:
+        """Which pixels (height, width) of a window belong to it."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Cast:
+    """`Pixels` in another type."""
+
+    pixels: NDArray[Any]
+    valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class FittedSource:
+    """A raster made ready for a model: its pixels in the type `dtype`, and with an `area` a map of that alone.
+
+    What lies outside the area is read, so that the model sees what surrounds it, and is nodata in the map.
+    """
+
+    source: RasterSource
+    dtype: str
+    area: Inside | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie."""
+        return self.source.grid
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the channels."""
+        return self.source.bands
+
+    def read(self, window: Window) -> Pixels:
+        """The pixels of a window inside the raster."""
+        patch = self.source.read(window)
+        return patch if patch.pixels.dtype == self.dtype else Cast(cast(patch.pixels, self.dtype), patch.valid)
+
+
 @dataclass(frozen=True)
 class Tile:
     """Tile (row, col) of a lattice: `pixels` (bands, tile, tile) fit to be scored, None when no pixel is valid.
 
-    `valid` has the shape of `window`, which is smaller than the tile where the raster is.
+    `valid` has the shape of `window`, which is smaller than the tile where the raster is; it is False where the map holds
+    nothing: where the raster does not, and outside an area that is asked for.
     """
 
     row: int
@@ -70,11 +114,30 @@ def read_tile(source: RasterSource, lattice: Lattice, spec: ModelSpec, place: tu
     Beyond the edge of a raster smaller than the tile its pixels are reflected, below and to the right.
     """
     window = lattice.window(*place)
+    area = source.area if isinstance(source, FittedSource) else None
+    inside = None if area is None else area.inside(window)
+    if inside is not None and not inside.any():
+        return Tile(*place, window, None, inside)
     patch = source.read(window)
-    if not patch.valid.any():
-        return Tile(*place, window, None, patch.valid)
+    mapped = patch.valid if inside is None else patch.valid & inside
+    if not mapped.any():
+        return Tile(*place, window, None, mapped)
     pixels = reflect(fill(patch.pixels, patch.valid, spec.mean), lattice.tile)
-    return Tile(*place, window, pixels.astype(spec.dtype, copy=False), patch.valid)
+    return Tile(*place, window, pixels.astype(spec.dtype, copy=False), mapped)
+
+
+def cast(pixels: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Pixels in another type; what a type of whole numbers cannot hold becomes the nearest that it can.
+
+    >>> cast(np.array([-5, 9], dtype=np.int16), "uint16").tolist()
+    [0, 9]
+    """
+    if np.dtype(dtype).kind in "iu" and pixels.dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return np.asarray(np.clip(pixels, limits.min, limits.max), dtype=dtype)
+    # Invalid pixels may hold numbers that a shorter float cannot.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return pixels.astype(dtype)
 
 
 def fill(pixels: NDArray[Any], valid: NDArray[np.bool_], values: tuple[float, ...]) -> NDArray[Any]:

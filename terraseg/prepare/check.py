@@ -71,7 +71,7 @@ def check_sources(sources: Sequence[Path], label_sources: Sequence[Path], root: 
 def _without_empty_background(data: DataOptions, root: Path) -> tuple[DataOptions, list[str]]:
     """The table without the class for the ground outside polygons where the polygons leave no ground out."""
     dataset = read_dataset(data, root)
-    outside = dataset.rule.index_of().get(OUTSIDE)
+    outside = dataset.rule.code_of().get(OUTSIDE)
     total = sum(counts.sum(axis=(0, 1)) for counts in count_classes(dataset).values())
     if outside is None or total[outside] > OUTSIDE_SHARE * total.sum():
         return data, []

@@ -54,7 +54,11 @@ def read_dataset(options: DataOptions, root: Path) -> Dataset:
 
 
 def legend_and_rule(options: DataOptions) -> tuple[Legend, LabelRule]:
-    """The legend and the label rule of a [data] table; `BadOption` when it names no classes, or one value twice."""
+    """The legend and the label rule of a [data] table.
+
+    Raises `BadOption` when it names no classes, one value for two classes that exclude each other, more overlapping classes
+    than a label holds, or bands for classes that do not overlap.
+    """
     if not options.classes:
         raise BadOption("[data] names no classes: add [[data.classes]] entries, or let `terraseg check` write them")
     classes = []
@@ -64,10 +68,26 @@ def legend_and_rule(options: DataOptions) -> tuple[Legend, LabelRule]:
     values = tuple(c.labels for c in options.classes)
     flat = [value for group in values for value in group]
     twice = sorted({value for value in flat if flat.count(value) > 1})
-    if twice:
-        raise BadOption(f"the label value {twice[0]!r} stands for two classes under [data]: give it to one")
+    if twice and not options.overlapping:
+        raise BadOption(
+            f"the label value {twice[0]!r} stands for two classes under [data]: give it to one, or set overlapping = true "
+            "where a pixel may be of both"
+        )
     kind = options.label_kind or _kind_of(flat, options.labels)
-    return Legend(tuple(classes)), LabelRule(kind, values, options.ignore, options.label_field or None)
+    if kind == "bands":
+        _check_bands_kind(options)
+    rule = LabelRule(kind, values, options.ignore, options.label_field or None, options.overlapping)
+    return Legend(tuple(classes)), rule
+
+
+def _check_bands_kind(options: DataOptions) -> None:
+    if not options.overlapping:
+        raise BadOption(
+            'label_kind = "bands" under [data] draws each class in a band of its own: set overlapping = true with it'
+        )
+    for value in options.ignore:
+        if re.fullmatch(r"-?\d+(\.\d+)?|nan", value) is None:
+            raise BadOption(f'ignore = {value!r} under [data] is no number: bands hold numbers, pass "255" for example')
 
 
 def _kind_of(values: Sequence[str], labels: Sequence[str]) -> LabelKind:

@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terraseg.core.classes import VOID
+from terraseg.core.coding import Coding
 from terraseg.core.dataset import Dataset, Role, Scene
 from terraseg.core.fingerprint import BandFacts, Fingerprint, ObjectFacts, SceneFacts
+from terraseg.core.imagery import QUANTILES, ImageryFacts
 from terraseg.core.window import Window, cut
 from terraseg.errors import EmptyDataset
 from terraseg.pixels.objects import ObjectSizes, object_sizes
-from terraseg.pixels.statistics import BandStatistics
+from terraseg.pixels.statistics import BandStatistics, cell_shares
 from terraseg.prepare.split import measured_reach, usable_scenes
 from terraseg.prepare.survey import Survey
 from terraseg.store.labels import open_labels
@@ -21,6 +23,8 @@ BLOCK = 1024
 SAMPLED_PIXELS = 32_000_000
 OBJECT_PIXELS = 12_000_000
 MOSTLY_WHOLE = 0.5
+FEWEST_CELLS = 24
+"""Cells of 256 px below which nothing is said of how colours usually stand to each other."""
 
 
 def measure_fingerprint(dataset: Dataset, survey: Survey) -> Fingerprint:
@@ -30,25 +34,26 @@ def measure_fingerprint(dataset: Dataset, survey: Survey) -> Fingerprint:
         raise EmptyDataset(
             "no labelled scene is left to train on: fewer test or validation scenes, or more labels, are needed"
         )
-    bands = _band_facts(dataset, train)
+    bands, imagery = band_facts(dataset, train)
     labelled = [scene for scene in dataset.scenes if scene.labels is not None]
     pixels = sum(s.grid.height * s.grid.width for s in labelled)
     valid = sum(survey.valid.get(s.name, s.grid.height * s.grid.width) for s in labelled)
     gsds = [gsd for s in dataset.scenes if (gsd := s.grid.gsd_m) is not None]
     on_ground = bool(train) and all(scene.grid.crs is not None for scene, _ in train)
     reach = measured_reach(usable_scenes(dataset, survey), survey)
-    totals = [survey.counts[s.name].sum(axis=(0, 1)) for s in labelled]
+    classes, trained = len(dataset.legend), _kind_pixels(dataset, survey, "train")
+    totals = [survey.counts[s.name].sum(axis=(0, 1))[:classes] for s in labelled]
     return Fingerprint(
         dtype=dataset.dtype,
         bands=bands,
         scenes=tuple(_scene_facts(scene, dataset, survey) for scene in dataset.scenes),
         class_names=dataset.legend.names,
-        class_pixels=_class_pixels(dataset, survey, "train"),
+        class_pixels=trained[:classes],
         train_pixels=sum(w.height * w.width for _, w in train),
         validation_pixels=sum(w.height * w.width for _, w in dataset.labelled("validation")),
         gsd_m=float(np.median(gsds)) if gsds else None,
         gsd_range_m=(min(gsds), max(gsds)) if gsds else None,
-        validation_class_pixels=_class_pixels(dataset, survey, "validation"),
+        validation_class_pixels=_kind_pixels(dataset, survey, "validation")[:classes],
         class_scenes=tuple(int(n) for n in np.sum([total > 0 for total in totals], axis=0)),
         valid_pixels=valid,
         nodata_share=1 - valid / pixels,
@@ -57,6 +62,9 @@ def measure_fingerprint(dataset: Dataset, survey: Survey) -> Fingerprint:
         object_unit="m" if on_ground else "px",
         objects=_object_facts(dataset, train, on_ground=on_ground),
         overlaps=survey.overlaps,
+        overlapping=dataset.coding.overlapping,
+        labelled_pixels=_labelled(trained, dataset),
+        imagery=imagery,
     )
 
 
@@ -77,21 +85,26 @@ def class_warnings(facts: Fingerprint) -> tuple[str, ...]:
 def _scene_facts(scene: Scene, dataset: Dataset, survey: Survey) -> SceneFacts:
     pixels = scene.grid.height * scene.grid.width
     found = survey.counts.get(scene.name)
-    counts = np.zeros(len(dataset.legend), dtype=np.int64) if found is None else found.sum(axis=(0, 1))
+    counts = (0,) * dataset.coding.kinds if found is None else tuple(int(n) for n in found.sum(axis=(0, 1)))
     return SceneFacts(
         scene.name,
         scene.grid.height,
         scene.grid.width,
         scene.grid.gsd_m,
         survey.valid.get(scene.name, pixels) / pixels,
-        float(counts.sum() / pixels),
-        tuple(int(n) for n in counts),
+        _labelled(counts, dataset) / pixels,
+        counts[: len(dataset.legend)],
     )
 
 
-def _class_pixels(dataset: Dataset, survey: Survey, role: Role) -> tuple[int, ...]:
-    """Labelled pixels of each class in the windows of a role; only the labels of parted scenes are read again."""
-    total = np.zeros(len(dataset.legend), dtype=np.int64)
+def _labelled(kinds: tuple[int, ...], dataset: Dataset) -> int:
+    """All labelled pixels from those of each kind, of which a pixel of several classes has several."""
+    return kinds[-1] if dataset.coding.overlapping else sum(kinds)
+
+
+def _kind_pixels(dataset: Dataset, survey: Survey, role: Role) -> tuple[int, ...]:
+    """Labelled pixels of each kind in the windows of a role; only the labels of parted scenes are read again."""
+    total = np.zeros(dataset.coding.kinds, dtype=np.int64)
     for scene in dataset.scenes:
         windows = scene.windows(role) if scene.labels is not None else ()
         if windows == (scene.grid.window,):
@@ -102,12 +115,11 @@ def _class_pixels(dataset: Dataset, survey: Survey, role: Role) -> tuple[int, ..
 
 
 def _count_windows(scene: Scene, dataset: Dataset, windows: Sequence[Window]) -> NDArray[np.int64]:
-    classes = len(dataset.legend)
-    total = np.zeros(classes, dtype=np.int64)
+    total = np.zeros(dataset.coding.kinds, dtype=np.int64)
     with open_labels(scene, dataset) as labels, open_raster(scene.imagery) as raster:
         for window in (block for whole in windows for block in cut(whole, BLOCK, BLOCK)):
             values = np.where(raster.read(window).valid, labels.read(window), VOID)
-            total += np.bincount(values.ravel(), minlength=256)[:classes]
+            total += dataset.coding.count(values)
     return total
 
 
@@ -118,21 +130,42 @@ def _sampled(windows: Sequence[tuple[Scene, Window]], most: int) -> list[tuple[S
     return blocks[:: max(1, -(-total // most))]
 
 
-def _band_facts(dataset: Dataset, train: Sequence[tuple[Scene, Window]]) -> tuple[BandFacts, ...]:
+def band_facts(dataset: Dataset, train: Sequence[tuple[Scene, Window]]) -> tuple[tuple[BandFacts, ...], ImageryFacts]:
+    """Statistics of each band over training windows (a regular sample of them), and what a model keeps of their look."""
     statistics = BandStatistics(len(dataset.bands))
+    shares: list[float] = []
     for scene, window in _sampled(train, SAMPLED_PIXELS):
         with open_raster(scene.imagery) as raster:
             patch = raster.read(window)
         statistics.add(patch.pixels[:, patch.valid])
+        if {"red", "blue"} <= set(dataset.bands):
+            red, blue = (patch.pixels[dataset.bands.index(name)] for name in ("red", "blue"))
+            shares += cell_shares(red, blue, patch.valid)
     if statistics.count == 0:
         raise EmptyDataset(
             "no training pixel is valid: all are nodata; check nodata under [data] and the masks of the imagery"
         )
-    percentiles = statistics.percentiles((1, 50, 99))
-    return tuple(
-        BandFacts(name, float(statistics.mean[b]), float(statistics.std[b]), *(float(v) for v in percentiles[b]))
-        for b, name in enumerate(dataset.bands)
-    )
+    quantiles = tuple(tuple(float(v) for v in band) for band in statistics.percentiles(QUANTILES))
+    imagery = ImageryFacts(quantiles, _typical(shares), *_pixel_sides([scene for scene, _ in train]))
+    facts = zip(dataset.bands, statistics.mean, statistics.std, *(imagery.at(p) for p in (1, 50, 99)), strict=True)
+    return tuple(BandFacts(name, *(float(value) for value in values)) for name, *values in facts), imagery
+
+
+def _typical(shares: Sequence[float]) -> tuple[float, float] | None:
+    """The 10th and the 90th percentile of the cells' shares; None where cells are too few to tell what is usual."""
+    if len(shares) < FEWEST_CELLS:
+        return None
+    low, high = np.percentile(shares, (10, 90))
+    return float(low), float(high)
+
+
+def _pixel_sides(scenes: Sequence[Scene]) -> tuple[tuple[float, float] | None, float]:
+    """The range of ground sample distances, None without a CRS, and the median of a pixel's width over its height."""
+    sides = [size for scene in scenes if (size := scene.grid.pixel_size_m) is not None]
+    if not sides:
+        return None, 1.0
+    gsds = [float(np.sqrt(height * width)) for height, width in sides]
+    return (min(gsds), max(gsds)), float(np.median([width / height for height, width in sides]))
 
 
 def _object_facts(
@@ -144,10 +177,18 @@ def _object_facts(
     for scene, window in _sampled(train, OBJECT_PIXELS):
         side = (scene.grid.gsd_m or 1.0) if on_ground else 1.0
         with open_labels(scene, dataset) as labels:
-            sizes = object_sizes(labels.read(window), classes)
+            sizes = _sizes(labels.read(window), dataset.coding)
         for k, of_class in enumerate(sizes):
             found[k].append(ObjectSizes(of_class.area * side**2, of_class.width * side, of_class.cut))
     return tuple(_percentiles(name, parts) for name, parts in zip(dataset.legend.names, found, strict=True))
+
+
+def _sizes(labels: NDArray[np.uint8], coding: Coding) -> tuple[ObjectSizes, ...]:
+    """The objects of each class; where classes overlap each has its own edges."""
+    if not coding.overlapping:
+        return object_sizes(labels, coding.classes)
+    planes = (np.where(labels == VOID, VOID, coding.plane(labels, k)).astype(np.uint8) for k in range(coding.classes))
+    return tuple(object_sizes(plane, 2)[1] for plane in planes)
 
 
 def _percentiles(name: str, parts: Sequence[ObjectSizes]) -> ObjectFacts:

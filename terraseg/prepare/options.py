@@ -13,8 +13,8 @@ class ClassOption:
     """One [[data.classes]] entry.
 
     `labels` are the values that mean this class in the label files: ids or colours as text, attribute values of polygons,
-    "*" for every polygon, "" for the ground outside them. `id` is written into maps (by default the place in the list),
-    `color` is "#RRGGBB".
+    "*" for every polygon, "" for the ground outside them, names or numbers of bands. `id` is written into maps (by default
+    the place in the list), `color` is "#RRGGBB".
     """
 
     name: str
@@ -29,9 +29,10 @@ class DataOptions:
 
     images      imagery; one file a scene, or one a band with {band} in the place of the band's name
     labels      label rasters or polygon files; empty when there is nothing to train on
-    label_kind  "ids", "colors" or "polygons"
+    label_kind  "ids", "colors" or "polygons"; "bands" of 0 and 1 for overlapping classes
     label_field attribute of the polygons that names their class; empty when all are of one class
     classes     the classes in the order of their ids
+    overlapping a pixel may be of several classes at once, or of none; at most seven
     ignore      label values that mean "not labelled"
     bands       names of the channels in order
     nodata      pixel value that means "no data" where the files do not say so
@@ -46,6 +47,7 @@ class DataOptions:
     label_kind: LabelKind | None = None
     label_field: str = ""
     classes: tuple[ClassOption, ...] = ()
+    overlapping: bool = False
     ignore: tuple[str, ...] = ()
     bands: tuple[str, ...] = ()
     nodata: float | None = None

@@ -54,6 +54,8 @@ def project_text(found: CheckResult) -> str:
         lines.append(f"label_field = {_string(data.label_field)}")
     lines.append(f"bands = {_strings(data.bands)}")
     lines.append(f"ignore = {_strings(data.ignore)}                 # label values that mean: not labelled")
+    overlapping = "overlapping = true" if data.overlapping else "# overlapping = true"
+    lines.append(f"{overlapping:30} # a pixel may be of several of the classes at once, or of none")
     lines.append("# nodata = 0                   # pixel value without data, where the files do not say so")
     test = f"test = {_strings(data.test)}" if data.test else "# test = []"
     lines.append(f"{test:30} # scenes kept out of training, to be mapped and scored (names or patterns)")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terraseg.core.classes import VOID
+from terraseg.core.coding import Coding
 from terraseg.core.dataset import OUTSIDE, Dataset, Scene
 from terraseg.core.split import Overlap
 from terraseg.core.window import Window, cut
@@ -28,14 +29,14 @@ CLOSE_SIDE = 512
 CLOSE_SCENES = 12
 
 BlockCounts = Mapping[str, NDArray[np.int64]]
-"""Class pixels by scene name, in equal cells: shape (rows, columns, classes)."""
+"""Class pixels by scene name, in equal cells: shape (rows, columns, kinds), see `Coding`."""
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Sketch:
     """A scene made small by a whole `factor`: `grey` (h, w) of float32, the mean of the bands, NaN where no pixel is valid,
-    and class indices `classes` (h, w) at the centres of its pixels, void outside the labels.
+    and label bytes `classes` (h, w) at the centres of its pixels, void outside the labels.
     """
 
     factor: int
@@ -107,8 +108,8 @@ def sketch_factors(scenes: Sequence[Scene]) -> dict[str, int]:
 
 def _read_scene(scene: Scene, dataset: Dataset, factor: int | None) -> tuple[NDArray[np.int64], int, Sketch]:
     """Class pixels in cells, valid pixels, and the sketch, empty without a `factor`."""
-    classes, grid = len(dataset.legend), scene.grid
-    counts = np.zeros((LATTICE, LATTICE, classes), dtype=np.int64)
+    coding, grid = dataset.coding, scene.grid
+    counts = np.zeros((LATTICE, LATTICE, coding.kinds), dtype=np.int64)
     shape = (0, 0) if factor is None else (-(-grid.height // factor), -(-grid.width // factor))
     grey, small = np.full(shape, np.nan, dtype=np.float32), np.full(shape, VOID, dtype=np.uint8)
     valid, side = 0, BLOCK if factor is None else max(1, BLOCK // factor) * factor
@@ -116,7 +117,7 @@ def _read_scene(scene: Scene, dataset: Dataset, factor: int | None) -> tuple[NDA
         for window in cut(grid.window, side, side):
             patch = raster.read(window)
             values = np.where(patch.valid, labels.read(window), VOID)
-            _count(values, window, (grid.height, grid.width), counts)
+            _count(values, window, coding, (grid.height, grid.width), counts)
             valid += int(patch.valid.sum())
             if factor is not None:
                 top, left = window.row // factor, window.col // factor
@@ -136,7 +137,9 @@ def lattice_edges(size: int, cells: int) -> NDArray[np.int_]:
     return np.linspace(0, size, cells + 1).astype(int)
 
 
-def _count(values: NDArray[np.uint8], window: Window, shape: tuple[int, int], counts: NDArray[np.int64]) -> None:
+def _count(
+    values: NDArray[np.uint8], window: Window, coding: Coding, shape: tuple[int, int], counts: NDArray[np.int64]
+) -> None:
     """Adds the class pixels of a window to the cells that it touches."""
     rows, cols = lattice_edges(shape[0], counts.shape[0]), lattice_edges(shape[1], counts.shape[1])
     for i in range(counts.shape[0]):
@@ -147,7 +150,7 @@ def _count(values: NDArray[np.uint8], window: Window, shape: tuple[int, int], co
             left, right = max(cols[j], window.col) - window.col, min(cols[j + 1], window.col_stop) - window.col
             if right > left:
                 part = values[top:bottom, left:right]
-                counts[i, j] += np.bincount(part.ravel(), minlength=256)[: counts.shape[2]]
+                counts[i, j] += coding.count(part)
 
 
 def _averaged(patch: Patch, factor: int) -> NDArray[np.float32]:
@@ -170,14 +173,14 @@ def _grey(pixels: NDArray[Any]) -> NDArray[np.float32]:
 def _labels_meet_scenes(dataset: Dataset, labelled: Sequence[Scene], counts: BlockCounts) -> None:
     """Polygon labels must touch their scenes; a scene that is all background by mistake is the commonest silent error."""
     if dataset.rule.kind != "polygons":
-        if not any(c.sum() for c in counts.values()):
+        if not any(c[..., : len(dataset.legend)].sum() for c in counts.values()):
             raise EmptyDataset(
                 f"no pixel of the {len(labelled)} labelled scene(s) has a class (see {labelled[0].labels}): all values are under "
                 "ignore in [data], or the labels do not lie on their imagery; check both in a GIS"
             )
         return
-    outside = dataset.rule.index_of().get(OUTSIDE, VOID)
-    drawn = {name: c.sum() - (c[..., outside].sum() if outside != VOID else 0) for name, c in counts.items()}
+    classes = [index for index, values in enumerate(dataset.rule.values) if OUTSIDE not in values]
+    drawn = {name: c[..., classes].sum() for name, c in counts.items()}
     for path in sorted({scene.labels for scene in labelled if scene.labels is not None}):
         names = [scene.name for scene in labelled if scene.labels == path]
         if sum(drawn[name] for name in names) == 0:
@@ -197,7 +200,7 @@ def measure_ranges(scenes: Sequence[Scene], sketches: Mapping[str, Sketch], data
     looked = 0
     for scene in scenes:
         sketch = sketches[scene.name]
-        found = _range_of(sketch.grey, sketch.classes, len(dataset.legend))
+        found = _range_of(sketch.grey, sketch.classes, dataset.coding)
         if found < FINEST_LAG and sketch.factor > 1 and looked < CLOSE_SCENES:
             looked += 1
             ranges[scene.name] = _close_range(scene, dataset)
@@ -215,13 +218,14 @@ def _close_range(scene: Scene, dataset: Dataset) -> float:
     with open_labels(scene, dataset) as labels, open_raster(scene.imagery) as raster:
         patch = raster.read(window)
         grey = np.where(patch.valid, _grey(patch.pixels), np.float32(np.nan))
-        return _range_of(grey, np.where(patch.valid, labels.read(window), VOID), len(dataset.legend))
+        return _range_of(grey, np.where(patch.valid, labels.read(window), VOID), dataset.coding)
 
 
-def _range_of(grey: NDArray[np.float32], indices: NDArray[np.uint8], classes: int) -> float:
-    valid, known = np.isfinite(grey), indices != VOID
+def _range_of(grey: NDArray[np.float32], labels: NDArray[np.uint8], coding: Coding) -> float:
+    valid, known = np.isfinite(grey), labels != VOID
     seen = correlation_range(correlogram(np.where(valid, grey, np.float32(0))[None], valid))
-    present = [k for k in range(classes) if (indices == k).any()]
-    drawn = correlation_range(correlogram(class_planes(indices, classes)[present], known)) if present else np.nan
+    planes = class_planes(labels, coding)
+    present = planes.any(axis=(1, 2))
+    drawn = correlation_range(correlogram(planes[present], known)) if present.any() else np.nan
     both = [value for value in (seen, drawn) if np.isfinite(value)]
     return max(both) if both else float("nan")

@@ -14,6 +14,7 @@ from terraseg.report.page import render_page
 from terraseg.report.scenes import MappedScene, SceneArrays, draw_scene, read_scene
 from terraseg.report.sources import (
     data_lines,
+    observed,
     read_accuracy,
     read_plan,
     read_progress,
@@ -112,7 +113,10 @@ def _measured(view: SceneView, table: StatisticsTable | None, legend: Legend) ->
     areas = {name: values[where] for name, values in table.rows}
     sizes = [areas.get(name) for name in legend.names]
     known = [float(size) for size in sizes if isinstance(size, int | float)]
-    return replace(view, class_sizes=tuple(known)) if len(known) == len(sizes) else view
+    if len(known) != len(sizes):
+        return view
+    whole = None if view.whole_size is None else observed(table, "area_m2")
+    return replace(view, class_sizes=tuple(known), whole_size=whole)
 
 
 def _statistics(scenes: Sequence[MappedScene]) -> tuple[StatisticsTable, ...]:

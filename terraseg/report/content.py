@@ -66,7 +66,8 @@ class Comparison:
 class SceneView:
     """One mapped scene. `class_sizes` says by legend index how much of it was mapped as each class.
 
-    Sizes are square metres of ground where `on_ground`, else pixels. `overlay` is `class_map` with the background class
+    Sizes are square metres of ground where `on_ground`, else pixels. `whole_size` is the size of all that was mapped where
+    classes overlap; None where it is the sum of `class_sizes`. `overlay` is `class_map` with the background class
     clear, to lie over `image`; all three have one size. `north_deg` is the direction of north clockwise from up; it and
     the scale bar are None without a CRS.
     """
@@ -81,16 +82,25 @@ class SceneView:
     scale_bar: ScaleBar | None = None
     north_deg: float | None = None
     comparison: Comparison | None = None
+    whole_size: float | None = None
+
+    @property
+    def mapped_size(self) -> float:
+        """The size of all that was mapped."""
+        return sum(self.class_sizes) if self.whole_size is None else self.whole_size
 
     @property
     def area_m2(self) -> float | None:
         """The mapped ground; None without a CRS."""
-        return sum(self.class_sizes) if self.on_ground else None
+        return self.mapped_size if self.on_ground else None
 
 
 @dataclass(frozen=True)
 class ClassLine:
-    """One class in the per-class table: scores from 0 to 1, None where undefined, and its true and mapped pixels."""
+    """One class in the per-class table: scores from 0 to 1, None where undefined, and its true and mapped pixels.
+
+    `boundary_iou` and `object_f1`, at IoU 0.5, are None as well where outlines and objects were not scored.
+    """
 
     land_class: LandClass
     iou: float | None
@@ -99,12 +109,14 @@ class ClassLine:
     recall: float | None
     support: int
     predicted: int
+    boundary_iou: float | None = None
+    object_f1: float | None = None
 
 
 @dataclass(frozen=True)
 class ScoreSheet:
-    """Scores over some ground. `confusion[t][p]` counts pixels of true class t mapped as p; `role` is a scene's part in
-    training in words, empty for a total.
+    """Scores over some ground. `confusion[t][p]` counts pixels of true class t mapped as p, and is empty where classes
+    overlap; `role` is a scene's part in training in words, empty for a total.
     """
 
     name: str
@@ -120,12 +132,18 @@ class ScoreSheet:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Scores in total and by scene; `part` names the pixels that counted, `baseline` holds a forest's scores on them."""
+    """Scores in total and by scene; `part` names the pixels that counted, `baseline` holds a forest's scores on them.
+
+    `certainty` are sentences on how sure the scores and the map's confidences are; `worst` the pictures of the worst places by
+    their paths from the run folder.
+    """
 
     part: str
     total: ScoreSheet
     scenes: tuple[ScoreSheet, ...]
     baseline: ScoreSheet | None = None
+    certainty: tuple[str, ...] = ()
+    worst: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

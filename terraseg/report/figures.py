@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from terraseg.core.classes import VOID, Legend
+from terraseg.core.coding import Coding
+from terraseg.pixels.colors import label_colors
 from terraseg.report.content import Agreement, KeyEntry, Picture
 from terraseg.report.wording import percent
 
@@ -71,6 +73,16 @@ def class_picture(
     return _palette_picture(indices, visible, alt)
 
 
+def layer_picture(labels: NDArray[np.uint8], legend: Legend, alt: str) -> Picture:
+    """A palette PNG of bit masks (height, width) of overlapping classes, where several are in the mean of their colours.
+
+    Void and ground of no class are transparent.
+    """
+    coding = Coding(len(legend), overlapping=True)
+    table = label_colors(legend, coding, void=(0, 0, 0))
+    return _palette_picture(labels, {code: f"#{bytes(table[code]).hex()}" for code in range(1, coding.codes)}, alt)
+
+
 def _palette_picture(values: NDArray[np.uint8], colors: dict[int, str], alt: str) -> Picture:
     height, width = values.shape
     palette, alpha = np.zeros((256, 3), dtype=np.uint8), np.zeros(256, dtype=np.uint8)
@@ -83,12 +95,15 @@ def _palette_picture(values: NDArray[np.uint8], colors: dict[int, str], alt: str
     return Picture(buffer.getvalue(), "image/png", width, height, alt)
 
 
-def agreement_picture(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], legend: Legend, name: str) -> Agreement:
-    """Where a map agrees with the labels, both class indices (height, width); clear where either is void.
+def agreement_picture(
+    truth: NDArray[np.uint8], prediction: NDArray[np.uint8], legend: Legend, name: str, *, overlapping: bool = False
+) -> Agreement:
+    """Where a map agrees with the labels, both label bytes (height, width); clear where either is void.
 
-    With two classes, one of them background, it tells found, missed and extra pixels apart.
+    With two classes, one of them background, it tells found, missed and extra pixels apart. Of overlapping classes all
+    must agree.
     """
-    background = legend.background_index
+    background = None if overlapping else legend.background_index
     known = (truth != VOID) & (prediction != VOID)
     share = float(np.mean(truth[known] == prediction[known])) if known.any() else None
     codes = np.full(truth.shape, VOID, dtype=np.uint8)

@@ -40,9 +40,9 @@ def color_key(entries: Iterable[tuple[KeyEntry, float | None]], *, nodata: bool 
     return element("ul", *items, class_="key")
 
 
-def class_shares(sizes: Sequence[float], legend: Legend) -> list[tuple[KeyEntry, float]]:
-    """The share of each class, in the legend's order; all 0 where nothing was mapped."""
-    total = sum(sizes) or 1
+def class_shares(sizes: Sequence[float], legend: Legend, whole: float) -> list[tuple[KeyEntry, float]]:
+    """The share of each class in the whole, in the legend's order; all 0 where nothing was mapped."""
+    total = whole or 1
     entries = (KeyEntry(c.name, c.color) for c in legend.classes)
     return [(entry, amount / total) for entry, amount in zip(entries, sizes, strict=True)]
 
@@ -81,7 +81,7 @@ def _viewer(scene: SceneView, legend: Legend) -> Html:
     controls = element(
         "div", _slider("Swipe", "swipe", 50), _slider("Map opacity", "opacity", 75), class_="controls", hidden=True
     )
-    caption = element("figcaption", color_key(class_shares(scene.class_sizes, legend)))
+    caption = element("figcaption", color_key(class_shares(scene.class_sizes, legend, scene.mapped_size)))
     small = " small" if scene.image.width < SMALL else ""
     return element("figure", stage, controls, caption, class_=f"viewer{small}", style=f"--ratio:{ratio:.5f}")
 

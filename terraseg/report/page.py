@@ -1,5 +1,6 @@
 """The report as one HTML page: style, script, pictures and charts inside, nothing loaded from anywhere."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 
 from terraseg.report.charts import share_bar, training_charts
@@ -85,7 +86,8 @@ def _header(content: ReportContent) -> Html:
     shares = _shares(content)
     bar = None
     if shares:
-        bar = element("div", share_bar(shares), color_key(shares), class_="shares")
+        drawn = None if _overlapping(content) else share_bar(shares)
+        bar = element("div", drawn, color_key(shares), class_="shares")
     return element(
         "header",
         element("p", f"Segmentation report, {content.made}", class_="kicker"),
@@ -97,17 +99,21 @@ def _header(content: ReportContent) -> Html:
 
 
 def _shares(content: ReportContent) -> list[tuple[KeyEntry, float]]:
-    return class_shares(_class_sizes(content), content.legend) if content.scenes else []
-
-
-def _class_sizes(content: ReportContent) -> list[float]:
-    """How much was mapped as each class over all scenes: square metres, or pixels when no scene has a CRS.
+    """How much was mapped as each class over all scenes.
 
     Pixels and ground do not add up: a scene without a CRS counts for nothing beside scenes on the ground.
     """
+    if not content.scenes:
+        return []
     on_ground = any(scene.on_ground for scene in content.scenes)
-    counted = [scene.class_sizes for scene in content.scenes if scene.on_ground == on_ground]
-    return [sum(sizes) for sizes in zip(*counted, strict=True)]
+    counted = [scene for scene in content.scenes if scene.on_ground == on_ground]
+    sizes = [sum(each) for each in zip(*(scene.class_sizes for scene in counted), strict=True)]
+    return class_shares(sizes, content.legend, sum(scene.mapped_size for scene in counted))
+
+
+def _overlapping(content: ReportContent) -> bool:
+    """Whether the maps are of classes that overlap, whose shares are no parts of one bar."""
+    return any(scene.whole_size is not None for scene in content.scenes)
 
 
 def _area_m2(content: ReportContent) -> float | None:
@@ -156,7 +162,7 @@ def _figures(content: ReportContent) -> Html | None:
     if content.accuracy is not None:
         total = content.accuracy.total
         pairs += [("Mean IoU", score(total.mean_iou)), ("Overall accuracy", percent(total.accuracy))]
-        pairs += [("Cohen’s kappa", score(total.kappa))]
+        pairs += [("Cohen’s kappa", score(total.kappa))] if total.confusion else []
     ground = _area_m2(content)
     if ground is not None:
         pairs.append(("Mapped ground", area(ground)))
@@ -188,7 +194,8 @@ def _areas(content: ReportContent) -> Html | None:
     if not content.statistics:
         return None
     tables = [statistics_table(table, content.legend) for table in content.statistics]
-    parts: list[Html] = [_scene_shares(content)] if len(content.scenes) > 1 else []
+    bars = len(content.scenes) > 1 and not _overlapping(content)
+    parts: list[Html] = [_scene_shares(content)] if bars else []
     parts.append(tables[0])
     if len(tables) > 1:
         parts.append(element("details", element("summary", "Scene by scene"), *tables[1:]))
@@ -198,7 +205,9 @@ def _areas(content: ReportContent) -> Html | None:
 def _scene_shares(content: ReportContent) -> Html:
     rows = [
         element(
-            "div", element("p", scene.name, class_="note"), share_bar(class_shares(scene.class_sizes, content.legend))
+            "div",
+            element("p", scene.name, class_="note"),
+            share_bar(class_shares(scene.class_sizes, content.legend, scene.mapped_size)),
         )
         for scene in content.scenes
     ]
@@ -214,9 +223,20 @@ def _accuracy(content: ReportContent) -> Html | None:
     note += "labels or in the map; a dash stands where a score is not defined."
     if total.unpredicted:
         note += f" {count(total.unpredicted)} labelled pixels have no prediction and are in no score."
+    note = " ".join((note, *accuracy.certainty))
     scenes = scene_scores_table(accuracy.scenes) if len(accuracy.scenes) > 1 or _roles(content) else None
     paid = _baseline(total, accuracy.baseline) if accuracy.baseline is not None else None
-    return join(element("p", note, class_="note"), class_table(total), confusion_table(total), scenes, paid)
+    matrix = confusion_table(total) if total.confusion else None
+    worst = _worst(accuracy.worst) if accuracy.worst else None
+    return join(element("p", note, class_="note"), class_table(total), matrix, scenes, worst, paid)
+
+
+def _worst(pictures: Sequence[str]) -> Html:
+    """Links to the pictures of the worst places, which lie beside the page and not in it."""
+    links = [element("a", f"{number}", href=path) for number, path in enumerate(pictures, 1)]
+    spaced = [part for link in links for part in (link, " ")]
+    words = "The places with the most wrong pixels, as image, truth and map, in the run folder beside this page: "
+    return element("p", words, *spaced, class_="note")
 
 
 def _baseline(total: ScoreSheet, forest: ScoreSheet) -> Html:

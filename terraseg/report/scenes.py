@@ -9,17 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terraseg.core.classes import VOID, Legend
+from terraseg.core.coding import Coding
 from terraseg.core.dataset import Dataset, Imagery, Scene
 from terraseg.core.grid import Grid
 from terraseg.core.window import Window, cut
 from terraseg.errors import GridMismatch, UnknownClass, nearest
-from terraseg.pixels.relabel import indices_from_ids
+from terraseg.pixels.relabel import indices_from_ids, mask_table
 from terraseg.report import figures
 from terraseg.report.cartography import north_angle, pixel_sides_m, scale_bar
-from terraseg.report.content import Comparison, SceneView
+from terraseg.report.content import Comparison, Picture, SceneView
 from terraseg.report.wording import count, length
 from terraseg.store.classmap import read_class_map
 from terraseg.store.labels import open_labels
+from terraseg.store.layermap import is_layer_map, read_layer_map
 from terraseg.store.raster import open_raster
 
 BLOCK = 1024
@@ -38,9 +40,10 @@ class MappedScene:
 
 @dataclass(frozen=True)
 class SceneArrays:
-    """A scene decimated for pictures: colours (height, width, 3), class indices (height, width) of map and truth.
+    """A scene decimated for pictures: colours (height, width, 3), label bytes (height, width) of map and truth.
 
-    `class_pixels` counts the map's pixels by class over the full raster.
+    `class_pixels` counts the map's pixels by class over the full raster, and of overlapping classes all mapped ones after
+    them.
     """
 
     name: str
@@ -50,6 +53,7 @@ class SceneArrays:
     predicted: NDArray[np.uint8]
     truth: NDArray[np.uint8] | None
     class_pixels: tuple[int, ...]
+    overlapping: bool = False
 
 
 def read_scene(scene: MappedScene, dataset: Dataset | None, max_side: int) -> SceneArrays:
@@ -58,7 +62,9 @@ def read_scene(scene: MappedScene, dataset: Dataset | None, max_side: int) -> Sc
     The truth is left out where the scene has no labels or there is no data set to read them by. Raises `GridMismatch`
     for a map of another size than its imagery.
     """
-    with read_class_map(scene.map_path) as class_map, open_raster(scene.imagery) as raster:
+    overlapping = is_layer_map(scene.map_path)
+    opened = read_layer_map(scene.map_path) if overlapping else read_class_map(scene.map_path)
+    with opened as class_map, open_raster(scene.imagery) as raster:
         grid, legend = class_map.grid, class_map.legend
         if (grid.height, grid.width) != (raster.grid.height, raster.grid.width):
             raise GridMismatch(
@@ -69,14 +75,19 @@ def read_scene(scene: MappedScene, dataset: Dataset | None, max_side: int) -> Sc
         shape = patch.valid.shape
         shape = (shape[0], shape[1])
         rgb = figures.natural_colors(patch.pixels, patch.valid, scene.imagery.bands)
-        predicted, counts = decimate(lambda w: indices_from_ids(class_map.read(w), legend), grid, shape)
+        read = class_map.read if overlapping else lambda w: indices_from_ids(class_map.read(w), legend)
+        predicted, counts = decimate(read, grid, shape)
     truth = None
-    if scene.labels is not None and dataset is not None:
+    # Labels of the other kind of classes are no truth that a map could be held against.
+    if scene.labels is not None and dataset is not None and dataset.coding.overlapping == overlapping:
         table = truth_table(dataset.legend, legend, scene.labels)
+        if overlapping:
+            table = mask_table(table, len(dataset.legend))
         labelled = Scene(scene.name, scene.imagery, scene.labels, scene.name, raster.grid)
         with open_labels(labelled, dataset) as labels:
             truth = table[decimate(labels.read, grid, shape)[0]]
-    return SceneArrays(scene.name, grid, legend, rgb, predicted, truth, tuple(counts[: len(legend)].tolist()))
+    pixels = tuple(Coding(len(legend), overlapping).totals(counts).tolist())
+    return SceneArrays(scene.name, grid, legend, rgb, predicted, truth, pixels, overlapping)
 
 
 def truth_table(source: Legend, target: Legend, path: str) -> NDArray[np.uint8]:
@@ -96,7 +107,7 @@ def truth_table(source: Legend, target: Legend, path: str) -> NDArray[np.uint8]:
 
 
 def decimate(read: ReadIndices, grid: Grid, shape: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Class indices at the centres of `shape` equal parts of a raster, and how often each index occurs in all of it.
+    """Label bytes at the centres of `shape` equal parts of a raster, and how often each occurs in all of it.
 
     Reads block by block, so memory does not grow with the raster. The counts have shape (256,).
     """
@@ -145,6 +156,7 @@ def shrink(arrays: SceneArrays, factor: float) -> SceneArrays:
         figures.shrink_classes(arrays.predicted, shape),
         None if arrays.truth is None else figures.shrink_classes(arrays.truth, shape),
         arrays.class_pixels,
+        arrays.overlapping,
     )
 
 
@@ -158,9 +170,10 @@ def _draw(arrays: SceneArrays) -> SceneView:
         name=name,
         facts=_facts(grid),
         image=figures.photograph(arrays.rgb, f"Imagery of {name}."),
-        overlay=figures.class_picture(arrays.predicted, legend, f"Class map of {name}, over the imagery.", clear=clear),
-        class_map=figures.class_picture(arrays.predicted, legend, f"Class map of {name}."),
-        class_sizes=tuple(each * pixels for pixels in arrays.class_pixels),
+        overlay=_picture(arrays, arrays.predicted, f"Class map of {name}, over the imagery.", clear),
+        class_map=_picture(arrays, arrays.predicted, f"Class map of {name}."),
+        class_sizes=tuple(each * pixels for pixels in arrays.class_pixels[: len(legend)]),
+        whole_size=each * arrays.class_pixels[-1] if arrays.overlapping else None,
         on_ground=sides is not None,
         scale_bar=scale_bar(grid),
         north_deg=north_angle(grid),
@@ -172,9 +185,17 @@ def _compare(arrays: SceneArrays) -> Comparison | None:
     if arrays.truth is None:
         return None
     return Comparison(
-        figures.class_picture(arrays.truth, arrays.legend, f"Labels of {arrays.name}."),
-        figures.agreement_picture(arrays.truth, arrays.predicted, arrays.legend, arrays.name),
+        _picture(arrays, arrays.truth, f"Labels of {arrays.name}."),
+        figures.agreement_picture(
+            arrays.truth, arrays.predicted, arrays.legend, arrays.name, overlapping=arrays.overlapping
+        ),
     )
+
+
+def _picture(arrays: SceneArrays, labels: NDArray[np.uint8], alt: str, clear: frozenset[int] = frozenset()) -> Picture:
+    if arrays.overlapping:
+        return figures.layer_picture(labels, arrays.legend, alt)
+    return figures.class_picture(labels, arrays.legend, alt, clear=clear)
 
 
 def _facts(grid: Grid) -> tuple[tuple[str, str], ...]:

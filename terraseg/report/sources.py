@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from terraseg.core.classes import Legend
+from terraseg.core.classes import LandClass, Legend
 from terraseg.core.dataset import Dataset, Scene
 from terraseg.core.plan import Plan
 from terraseg.errors import BrokenBundle, UnreadableFile
@@ -23,7 +23,7 @@ from terraseg.report.content import (
     ScoreSheet,
     StatisticsTable,
 )
-from terraseg.report.wording import DASH, count, length, number
+from terraseg.report.wording import DASH, count, length, number, percent, score
 from terraseg.store.bundle import bundle_hash, read_spec
 from terraseg.store.rundir import read_csv, read_json
 
@@ -41,15 +41,33 @@ def read_accuracy(path: Path, dataset: Dataset | None) -> Accuracy | None:
         scenes = tuple(_sheet(s["name"], s, roles.get(s["name"], "")) for s in value["scenes"])
         beside = value.get("baseline")
         baseline = None if beside is None else _sheet("", beside["total"])
-        return Accuracy(str(value["part"]), _sheet("", value["total"]), scenes, baseline)
+        pictures = sorted((path.parent / "figures" / "worst").glob("*.png"))
+        return Accuracy(
+            str(value["part"]),
+            _sheet("", value["total"]),
+            scenes,
+            baseline,
+            _certainty(value),
+            tuple(picture.relative_to(path.parent).as_posix() for picture in pictures),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableFile(f"{path} does not hold scores ({error!r}): run terraseg evaluate again") from error
 
 
 def _sheet(name: str, value: Mapping[str, Any], role: str = "") -> ScoreSheet:
     legend = Legend.from_json(value["classes"])
+    shapes = {shape["name"]: shape for shape in value.get("shapes", ())}
     lines = tuple(
-        ClassLine(c, row["iou"], row["f1"], row["precision"], row["recall"], row["support"], row["predicted"])
+        ClassLine(
+            c,
+            row["iou"],
+            row["f1"],
+            row["precision"],
+            row["recall"],
+            row["support"],
+            row["predicted"],
+            *_shape(shapes, c),
+        )
         for c, row in zip(legend.classes, value["classes"], strict=True)
     )
     return ScoreSheet(
@@ -60,9 +78,30 @@ def _sheet(name: str, value: Mapping[str, Any], role: str = "") -> ScoreSheet:
         pixels=int(value["pixels"]),
         unpredicted=int(value["unpredicted"]),
         classes=lines,
-        confusion=tuple(tuple(int(n) for n in row) for row in value["confusion"]),
+        confusion=() if value.get("overlapping") else tuple(tuple(int(n) for n in row) for row in value["confusion"]),
         role=role,
     )
+
+
+def _shape(shapes: Mapping[str, Any], land_class: LandClass) -> tuple[float | None, float | None]:
+    """Boundary IoU and object F1 of a class."""
+    shape = shapes.get(land_class.name, {})
+    return shape.get("boundary_iou"), (shape.get("objects") or {}).get("f1")
+
+
+def _certainty(value: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is known of how sure the scores are, and of whether the map's confidence can be taken at its word."""
+    sure, sentences = value.get("intervals"), []
+    if sure and sure["mean_iou"] and sure["accuracy"]:
+        (low, high), (least, most) = sure["mean_iou"], sure["accuracy"]
+        sentences.append(
+            f"With 95 % confidence mean IoU lies between {score(low)} and {score(high)} and accuracy between {percent(least)} "
+            f"and {percent(most)}, going by {count(sure['blocks'])} blocks of ground {sure['side_px']} px wide."
+        )
+    error = value["total"].get("reliability", {}).get("ece")
+    if error is not None:
+        sentences.append(f"The expected calibration error of the map’s confidence is {percent(error)}.")
+    return tuple(sentences)
 
 
 def scene_role(scene: Scene) -> str:
@@ -160,18 +199,27 @@ def total_statistics(tables: Sequence[StatisticsTable]) -> StatisticsTable | Non
     unit = next((u for u in ("area_m2", "area_px") if all(u in t.columns for t in tables)), None)
     if len(tables) < 2 or unit is None:
         return None
-    names = list(dict.fromkeys(name for t in tables for name, _ in t.rows))
+    names, whole = list(dict.fromkeys(name for t in tables for name, _ in t.rows)), 0.0
     areas, objects = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     for t in tables:
         for name, values in t.rows:
             row = dict(zip(t.columns, values, strict=True))
             areas[name] += _number_or_zero(row.get(unit))
             objects[name] += _number_or_zero(row.get("objects"))
-    whole = sum(areas.values()) or 1.0
+        whole += observed(t, unit)
+    whole = whole or 1.0
     counted = any("objects" in t.columns for t in tables)
     columns = (unit, "share", "objects") if counted else (unit, "share")
     rows = tuple((n, (areas[n], areas[n] / whole, objects[n] or None)[: len(columns)]) for n in names)
     return StatisticsTable("All scenes together", columns, rows)
+
+
+def observed(table: StatisticsTable, unit: str) -> float:
+    """The ground that the shares in a table are parts of, in the unit of its areas; without shares the sum of the areas."""
+    rows = [dict(zip(table.columns, values, strict=True)) for _, values in table.rows]
+    pairs = [(_number_or_zero(row.get(unit)), _number_or_zero(row.get("share"))) for row in rows]
+    area, share = max(pairs, key=lambda pair: pair[1], default=(0.0, 0.0))
+    return area / share if share > 0 else sum(area for area, _ in pairs)
 
 
 def _number_or_zero(value: Cell) -> float:

@@ -60,7 +60,8 @@ def table(caption: str, heads: Sequence[str | Html], rows: Sequence[Sequence[str
 
 
 def class_table(sheet: ScoreSheet) -> Html:
-    """The scores of each class."""
+    """The scores of each class, those of outlines and objects where any class has them."""
+    shaped = any(value is not None for line in sheet.classes for value in (line.boundary_iou, line.object_f1))
     rows = [
         (
             class_name(line.land_class),
@@ -70,10 +71,12 @@ def class_table(sheet: ScoreSheet) -> Html:
             score(line.recall),
             count(line.support),
             count(line.predicted),
+            *((score(line.boundary_iou), score(line.object_f1)) if shaped else ()),
         )
         for line in sheet.classes
     ]
-    heads = ("Class", "IoU", "F1", "Precision (user’s)", "Recall (producer’s)", "Labelled px", "Mapped px")
+    further = ("Boundary IoU", "Object F1") if shaped else ()
+    heads = ("Class", "IoU", "F1", "Precision (user’s)", "Recall (producer’s)", "Labelled px", "Mapped px", *further)
     return table("Scores by class", heads, rows)
 
 

@@ -9,6 +9,9 @@ from pyproj import CRS, Geod, Transformer
 
 Affine6 = tuple[float, float, float, float, float, float]
 
+LONG_EDGE_M = 5000.0
+"""Edges beyond this are too long for areas in closed form."""
+
 
 @lru_cache(maxsize=64)
 def parse_crs(crs: str) -> CRS:
@@ -45,23 +48,76 @@ def to_degrees(geometries: NDArray[np.object_], crs: str) -> NDArray[np.object_]
 def ground_area_m2(geometries: NDArray[np.object_], crs: str) -> NDArray[np.float64]:
     """Geodesic area of each polygon in square metres, holes taken off; shape (n,).
 
-    Method: Karney, "Algorithms for geodesics", J. Geodesy 87 (2013), through PROJ's `Geod`.
+    Method: the area between each edge and a parallel, in closed form on the sphere of equal area ("authalic", Snyder,
+    "Map projections", USGS 1987), which agrees with the geodesic's to 1e-7 while edges are shorter than 5 km. Polygons with
+    longer ones, and those around a pole, are measured by Karney, "Algorithms for geodesics", J. Geodesy 87 (2013).
 
     >>> ground_area_m2(np.array([], dtype=object), "EPSG:4326").shape
     (0,)
     """
-    geod = ellipsoid(crs)
-    degrees = shapely.orient_polygons(to_degrees(np.asarray(geometries, dtype=object), crs))
-    return np.array([abs(geod.geometry_area_perimeter(g)[0]) for g in degrees], dtype=np.float64)
+    return ground_sizes(to_degrees(np.asarray(geometries, dtype=object), crs), crs)[0]
 
 
 def ground_length_m(geometries: NDArray[np.object_], crs: str) -> NDArray[np.float64]:
     """Geodesic length of each line, or perimeter of each polygon with its holes, in metres; shape (n,)."""
-    geod = ellipsoid(crs)
     degrees = to_degrees(np.asarray(geometries, dtype=object), crs)
-    lines = shapely.boundary(degrees)
-    lines = np.where(shapely.get_dimensions(degrees) == 2, lines, degrees)
-    return np.array([geod.geometry_length(g) for g in lines], dtype=np.float64)
+    points, owner, step = _steps(degrees)
+    _, _, length = ellipsoid(crs).inv(points[step, 0], points[step, 1], points[step + 1, 0], points[step + 1, 1])
+    return np.bincount(owner, weights=length, minlength=len(degrees)).astype(np.float64)
+
+
+def ground_sizes(degrees: NDArray[np.object_], crs: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Areas in square metres and perimeters in metres of polygons in degrees on the datum of `crs`; see the two above."""
+    geod = ellipsoid(crs)
+    degrees = np.asarray(shapely.orient_polygons(degrees), dtype=object)
+    number = len(degrees)
+    points, owner, step = _steps(degrees)
+    lon, lat = points[:, 0], points[:, 1]
+    _, _, length = geod.inv(lon[step], lat[step], lon[step + 1], lat[step + 1])
+    turn = np.radians(lon[step + 1] - lon[step])
+    turn = np.remainder(turn + np.pi, 2 * np.pi) - np.pi
+    sine, radius = _authalic(geod, np.radians(lat))
+    half = np.tan(np.arcsin(sine) / 2)
+    middle = (half[step] + half[step + 1]) / (1 + half[step] * half[step + 1])
+    # The parallel of each polygon's own first point is the reference: small differences of large areas lose digits.
+    first = np.zeros(number)
+    first[owner[::-1]] = sine[step[::-1]]
+    strip = 2 * np.arctan(np.tan(turn / 2) * middle) - turn * first[owner]
+    area = np.abs(np.bincount(owner, weights=strip, minlength=number)) * radius**2
+    perimeter = np.bincount(owner, weights=length, minlength=number).astype(np.float64)
+    around = np.abs(np.bincount(owner, weights=turn, minlength=number)) > np.pi
+    for place in np.flatnonzero(around | (_largest(owner, length, number) > LONG_EDGE_M)):
+        area[place] = abs(geod.geometry_area_perimeter(degrees[place])[0])
+    return area, perimeter
+
+
+def _steps(degrees: NDArray[np.object_]) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]:
+    """The vertices of all lines and rings, and for each step from one vertex to the next its geometry and its first vertex."""
+    parts, part_owner = shapely.get_parts(degrees, return_index=True)
+    if len(parts) and (shapely.get_dimensions(parts) == 2).any():
+        parts, ring_owner = shapely.get_rings(parts, return_index=True)
+        part_owner = part_owner[ring_owner]
+    points, line = shapely.get_coordinates(parts, return_index=True)
+    step = np.flatnonzero(line[1:] == line[:-1])
+    return points, part_owner[line[step]], step
+
+
+def _largest(owner: NDArray[np.intp], values: NDArray[np.float64], number: int) -> NDArray[np.float64]:
+    largest = np.zeros(number)
+    np.maximum.at(largest, owner, values)
+    return largest
+
+
+def _authalic(geod: Geod, lat: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Sines of the authalic latitudes, and the radius of the authalic sphere."""
+
+    def zone(sine: NDArray[np.float64]) -> NDArray[np.float64]:
+        e = float(np.sqrt(geod.es))
+        bent = np.arctanh(e * sine) / e if e > 0 else sine
+        return np.asarray((1 - geod.es) * (sine / (1 - geod.es * sine**2) + bent))
+
+    whole = float(zone(np.ones(1))[0])
+    return np.clip(zone(np.sin(lat)) / whole, -1, 1), float(geod.a * np.sqrt(whole / 2))
 
 
 def pixel_size_m(crs: str, transform: Affine6, row: float, col: float) -> tuple[float, float]:

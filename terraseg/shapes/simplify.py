@@ -1,23 +1,244 @@
-"""Polygons with fewer vertices that still share their borders."""
+"""Arcs with fewer vertices that still cross nowhere.
+
+A vertex goes when the triangle it makes with its two neighbours has an area of at most the tolerance squared, smallest
+triangle first (Visvalingam and Whyatt, "Line generalisation by repeated elimination of points", Cartographic Journal 30,
+1993). It stays when another corner of the map lies in that triangle. So no border ever sweeps over a corner of another, no
+two borders can come to cross, and each arc can be simplified without knowing what becomes of the others: in any order, and
+however the map was cut.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
+from terraseg.shapes.arcs import Arcs, Corners
+from terraseg.shapes.chains import offsets_of
 
-def simplify_coverage(polygons: NDArray[np.object_], *, tolerance: float) -> NDArray[np.object_]:
-    """The polygons of a coverage with simpler borders, in the same order; neighbours keep one border between them.
+NEVER = np.iinfo(np.int64).max
 
-    A corner goes when the triangle it makes with its two neighbours has an area below `tolerance` squared, smallest
-    triangle first (Visvalingam and Whyatt 1993, as GEOS does it for coverages). In pixel units a tolerance of 1 takes
-    away the stairs of a slanting border and leaves what is two pixels long and wide as it is; a lone pixel becomes a
-    triangle. A tolerance of 0 changes nothing. Where three polygons meet, vertices stay; the outer edge of the coverage
-    is simplified like the inner ones.
 
-    >>> stairs = shapely.from_wkt("POLYGON ((0 0, 9 0, 9 9, 2 9, 2 8, 1 8, 1 7, 0 7, 0 0))")
-    >>> shapely.get_num_coordinates(simplify_coverage(np.array([stairs]), tolerance=1)[0]).item()
-    6
+@dataclass(frozen=True, eq=False)
+class CornerIndex:
+    """Corners of the lattice, to be counted row by row: `keys`, ascending, are row * `stride` + column."""
+
+    keys: NDArray[np.int64]
+    stride: int
+
+    def with_corners(self, corners: Corners) -> "CornerIndex":
+        """The index with the corners of a further strip below."""
+        return CornerIndex(np.concatenate([self.keys, corners.row * self.stride + corners.col]), self.stride)
+
+    def below(self, row: int) -> "CornerIndex":
+        """The index without the rows above `row`."""
+        return CornerIndex(self.keys[np.searchsorted(self.keys, row * self.stride) :], self.stride)
+
+    def count(self, rows: NDArray[np.int64], lows: NDArray[np.int64], highs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many corners lie in each row from column low to column high, both included."""
+        stops = np.searchsorted(self.keys, rows * self.stride + highs, side="right")
+        return np.maximum(0, stops - np.searchsorted(self.keys, rows * self.stride + lows))
+
+
+@dataclass(eq=False)
+class _State:
+    """The vertices that are left, as a linked list, and twice the areas of their triangles; `NEVER` for those that stay."""
+
+    x: NDArray[np.int64]
+    y: NDArray[np.int64]
+    before: NDArray[np.int64]
+    after: NDArray[np.int64]
+    arc: NDArray[np.int64]
+    here: NDArray[np.bool_]
+    twice_area: NDArray[np.int64]
+    left: NDArray[np.int64]
+
+
+def simplify_arcs(arcs: Arcs, corners: CornerIndex, *, tolerance: float) -> tuple[Arcs, NDArray[np.bool_]]:
+    """The arcs, on whole lattice points, with fewer vertices; and which of them have one more to spare.
+
+    `corners` has to hold all corners of the rows that the arcs pass. In pixels a tolerance of 1 takes away the stairs of a
+    slanting border and leaves what is two pixels wide and more as it is; a lone pixel becomes a triangle; 0 changes
+    nothing. An arc between two nodes keeps one vertex between them if it has any: where it is marked, `without_spare`
+    takes that away too when no other arc joins the same nodes.
     """
-    if tolerance <= 0 or len(polygons) == 0:
-        return polygons
-    return np.asarray(shapely.coverage_simplify(polygons, tolerance, simplify_boundary=True), dtype=object)
+    limit = int(2 * tolerance**2 + 1e-9)
+    if tolerance <= 0 or len(arcs) == 0:
+        return arcs, np.zeros(len(arcs), dtype=np.bool_)
+    state = _start(arcs)
+    is_loop = _are_loops(arcs)
+    least = np.where(is_loop, 4, 3)
+    waiting = np.flatnonzero(state.here)
+    while True:
+        waiting = waiting[state.here[waiting] & (state.twice_area[waiting] <= limit)]
+        waiting = waiting[(state.left > least)[state.arc[waiting]]]
+        if len(waiting) == 0:
+            break
+        goes = _next_to_go(state, waiting, least)
+        is_free = _are_free(state, goes, arcs, corners)
+        state.twice_area[goes[~is_free]] = NEVER
+        waiting = _distinct(waiting, _taken_out(state, goes[is_free]))
+    spare = _have_spare(state, arcs, corners, (limit, is_loop))
+    kept = state.here
+    return arcs.with_vertices(arcs.x[kept], arcs.y[kept], state.left), spare
+
+
+def without_spare(arcs: Arcs, spare: NDArray[np.bool_], nodes: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Arcs:
+    """The arcs with their spare vertices gone, but where two arcs join the same pair of nodes and would become one."""
+    low, high = np.minimum(*nodes), np.maximum(*nodes)
+    code = low * (int(high.max(initial=0)) + 1) + high
+    _, place, count = np.unique(code[~arcs.is_ring], return_inverse=True, return_counts=True)
+    alone = np.zeros(len(arcs), dtype=np.bool_)
+    alone[~arcs.is_ring] = count[place] == 1
+    gone = arcs.offsets[:-1][spare & alone] + 1
+    kept = np.ones(len(arcs.x), dtype=np.bool_)
+    kept[gone] = False
+    return arcs.with_vertices(arcs.x[kept], arcs.y[kept], np.diff(arcs.offsets) - (spare & alone))
+
+
+def _are_loops(arcs: Arcs) -> NDArray[np.bool_]:
+    """Arcs that come back to the node they started from."""
+    first, last = arcs.offsets[:-1], arcs.offsets[1:] - 1
+    return ~arcs.is_ring & (arcs.x[first] == arcs.x[last]) & (arcs.y[first] == arcs.y[last])
+
+
+def _start(arcs: Arcs) -> _State:
+    number = len(arcs.x)
+    first, last = arcs.offsets[:-1], arcs.offsets[1:] - 1
+    before, after = np.arange(-1, number - 1), np.arange(1, number + 1)
+    before[first], after[last] = last, first
+    lengths = np.diff(arcs.offsets)
+    arc = np.repeat(np.arange(len(arcs)), lengths)
+    here = np.ones(number, dtype=np.bool_)
+    state = _State(
+        arcs.x.astype(np.int64), arcs.y.astype(np.int64), before, after, arc, here, np.zeros(number, np.int64), lengths
+    )
+    state.twice_area = _twice_areas(state, np.arange(number))
+    ends = np.concatenate([first[~arcs.is_ring], last[~arcs.is_ring]])
+    state.twice_area[ends] = NEVER
+    # The two ends stay for ever: their links lead nowhere.
+    state.before[first[~arcs.is_ring]] = first[~arcs.is_ring]
+    state.after[last[~arcs.is_ring]] = last[~arcs.is_ring]
+    return state
+
+
+def _twice_areas(state: _State, at: NDArray[np.int64]) -> NDArray[np.int64]:
+    x, y, a, c = state.x, state.y, state.before[at], state.after[at]
+    return np.abs((x[at] - x[a]) * (y[c] - y[a]) - (x[c] - x[a]) * (y[at] - y[a]))
+
+
+def _next_to_go(state: _State, waiting: NDArray[np.int64], least: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The vertices that no smaller neighbour comes before; where an arc has few left, only the first of these.
+
+    Equal areas are put into a scattered order: in the order of their places a long stair would go one vertex a round.
+    """
+    own = _rank(state, waiting)
+    before, after = state.before[waiting], state.after[waiting]
+    goes = waiting[(own < _rank(state, before)) & (own < _rank(state, after))]
+    number = np.bincount(state.arc[goes], minlength=len(least))
+    few = (state.left - number < least)[state.arc[goes]]
+    if not few.any():
+        return goes
+    scarce = goes[few]
+    order = np.lexsort((_rank(state, scarce), state.arc[scarce]))
+    ahead = np.diff(state.arc[scarce[order]], prepend=-1) != 0
+    return np.sort(np.concatenate([goes[~few], scarce[order][ahead]]))
+
+
+def _rank(state: _State, at: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Areas as numbers that are all different within an arc, whatever other arcs stand beside it."""
+    x = (state.x[at] * 0x9E3779B1 + state.y[at] * 0x85EBCA77).astype(np.uint64)
+    x = (x ^ (x >> np.uint64(15))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) & np.uint64(0xFFFFFFFF)
+    area = np.minimum(state.twice_area[at], 2**31 - 1).astype(np.uint64)
+    return (area << np.uint64(32)) | x
+
+
+def _taken_out(state: _State, gone: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Takes vertices out, no two of them neighbours, and gives those whose triangles changed."""
+    before, after = state.before[gone], state.after[gone]
+    state.here[gone] = False
+    state.after[before], state.before[after] = after, before
+    state.left -= np.bincount(state.arc[gone], minlength=len(state.left))
+    changed = _distinct(before, after)
+    changed = changed[(state.before[changed] != changed) & (state.after[changed] != changed)]
+    state.twice_area[changed] = _twice_areas(state, changed)
+    return changed
+
+
+def _distinct(one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers of both, ascending, each once."""
+    both = np.sort(np.concatenate([one, two]))
+    return both[np.diff(both, prepend=-1) != 0]
+
+
+def _have_spare(
+    state: _State, arcs: Arcs, corners: CornerIndex, rule: tuple[int, NDArray[np.bool_]]
+) -> NDArray[np.bool_]:
+    """Arcs between two nodes whose one vertex in between could go too."""
+    limit, is_loop = rule
+    middle = np.flatnonzero(state.here & (state.twice_area <= limit))
+    middle = middle[(~arcs.is_ring & ~is_loop & (state.left == 3))[state.arc[middle]]]
+    spare = np.zeros(len(arcs), dtype=np.bool_)
+    spare[state.arc[middle[_are_free(state, middle, arcs, corners)]]] = True
+    return spare
+
+
+def _are_free(state: _State, at: NDArray[np.int64], arcs: Arcs, corners: CornerIndex) -> NDArray[np.bool_]:
+    """Whether each vertex's triangle, edges included, holds no corner but those of the arc between its two neighbours."""
+    a, c = state.before[at], state.after[at]
+    free = np.ones(len(at), dtype=np.bool_)
+    # By Pick's theorem a lattice triangle of twice the area 1 holds no further lattice point; one of no area at all is a
+    # piece of the border itself.
+    wide = np.flatnonzero(state.twice_area[at] > 1)
+    if len(wide) == 0:
+        return free
+    triangles = np.stack([a[wide], at[wide], c[wide]], axis=1)
+    x, y = state.x[triangles], state.y[triangles]
+    free[wide] = _corners_in(x, y, corners) == _own_in(x, y, state, arcs, triangles)
+    return free
+
+
+def _corners_in(x: NDArray[np.int64], y: NDArray[np.int64], corners: CornerIndex) -> NDArray[np.int64]:
+    """How many corners lie in each triangle, (n, 3) of lattice points, edges included."""
+    low, high = y.min(axis=1), y.max(axis=1)
+    heights = high - low + 1
+    starts = offsets_of(heights)
+    triangle = np.repeat(np.arange(len(x)), heights)
+    row = np.arange(starts[-1]) - np.repeat(starts[:-1] - low, heights)
+    left, right = np.full(len(row), NEVER), np.full(len(row), -NEVER)
+    for one, two in ((0, 1), (1, 2), (2, 0)):
+        x1, y1, x2, y2 = (v[triangle, k] for k in (one, two) for v in (x, y))
+        rise = y2 - y1
+        # Columns where the row meets the edge, rounded to the inside; an edge along the row counts by its ends.
+        across = (row - y1) * (x2 - x1)
+        flat = rise == 0
+        step = np.where(flat, 1, rise)
+        floor = np.where(flat, x1, x1 + across // step)
+        ceil = np.where(flat, x1, x1 - (-across) // step)
+        meets = (row >= np.minimum(y1, y2)) & (row <= np.maximum(y1, y2))
+        left = np.where(meets, np.minimum(left, ceil), left)
+        right = np.where(meets, np.maximum(right, floor), right)
+    found = corners.count(row, left, right)
+    return np.bincount(triangle, weights=found, minlength=len(x)).astype(np.int64)
+
+
+def _own_in(
+    x: NDArray[np.int64], y: NDArray[np.int64], state: _State, arcs: Arcs, triangles: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """How many of the arc's first vertices from a triangle's one neighbour to the other lie in it."""
+    a, _, c = triangles.T
+    arc = state.arc[a]
+    lengths = np.diff(arcs.offsets)[arc]
+    counts = (c - a) % lengths + 1
+    starts = offsets_of(counts)
+    triangle = np.repeat(np.arange(len(a)), counts)
+    along = np.arange(starts[-1]) - np.repeat(starts[:-1], counts)
+    base = arcs.offsets[arc]
+    place = base[triangle] + ((a - base)[triangle] + along) % lengths[triangle]
+    px, py = state.x[place], state.y[place]
+    sides = []
+    for one, two in ((0, 1), (1, 2), (2, 0)):
+        x1, y1, x2, y2 = (v[triangle, k] for k in (one, two) for v in (x, y))
+        sides.append((x2 - x1) * (py - y1) - (y2 - y1) * (px - x1))
+    inside = (np.minimum.reduce(sides) >= 0) | (np.maximum.reduce(sides) <= 0)
+    return np.bincount(triangle[inside], minlength=len(a))

@@ -16,6 +16,8 @@ from terraseg.errors import BrokenBundle, missing_extra
 
 ONNX, WEIGHTS, SPEC = "model.onnx", "weights.safetensors", "model.json"
 PARTS = (ONNX, WEIGHTS, SPEC)
+INT8, INT8_REPORT = "model_int8.onnx", "model_int8.json"
+"""What may lie beside the parts: the model in bytes and what is known of it (see `store.quantised`)."""
 HASHES = "sha256"
 """The key of `model.json` that holds the hash of each other part."""
 
@@ -31,7 +33,7 @@ def write_bundle(folder: Path, spec: ModelSpec, *, onnx: bytes, weights: Mapping
     """
     _refuse_strangers(folder)
     contents = {ONNX: onnx, WEIGHTS: _packed(weights)}
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    hashes = {name: content_hash(content) for name, content in contents.items()}
     description = json.dumps({**spec.to_json(), HASHES: hashes}, indent=2, ensure_ascii=False, allow_nan=False)
     contents[SPEC] = f"{description}\n".encode()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +91,10 @@ def bundle_hash(folder: Path) -> str:
 def _refuse_strangers(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise BrokenBundle(f"{folder} is a file: pass a folder for the model")
-    strangers = sorted(path.name for path in folder.iterdir() if path.name not in PARTS) if folder.is_dir() else []
+    found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    # A kill may have left the unfinished file of a model in bytes.
+    known = (*PARTS, INT8, INT8_REPORT)
+    strangers = [name for name in found if name not in known and not name.startswith(f".{Path(INT8).stem}.")]
     if strangers:
         raise BrokenBundle(
             f"{folder} holds {strangers[0]!r}, which is no part of a model: pass an empty or a new folder"
@@ -121,7 +126,7 @@ def _checked_part(folder: Path, name: str) -> Path:
     hashes = _description(folder).get(HASHES)
     expected = hashes.get(name) if isinstance(hashes, dict) else None
     path = folder / name
-    found = _file_digest(path)
+    found = file_hash(path)
     if found != expected:
         wanted = str(expected)[:16]
         raise BrokenBundle(
@@ -131,9 +136,15 @@ def _checked_part(folder: Path, name: str) -> Path:
     return path
 
 
-def _file_digest(path: Path) -> str:
+def file_hash(path: Path) -> str:
+    """The SHA-256 of a file's content in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_hash(content: bytes) -> str:
+    """The SHA-256 of bytes in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def _packed(weights: Mapping[str, NDArray[Any]]) -> bytes:

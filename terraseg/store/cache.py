@@ -17,10 +17,11 @@ from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
 from terraseg.core.classes import VOID
+from terraseg.core.coding import Coding
 from terraseg.core.dataset import Dataset, Scene
 from terraseg.core.window import Window, cut
 from terraseg.errors import UnknownClass
-from terraseg.pixels.reduce import reduced_labels, reduced_pixels
+from terraseg.pixels.reduce import reduced_labels, reduced_masks, reduced_pixels
 from terraseg.store.labels import LabelReader, open_labels
 from terraseg.store.raster import RasterReader, open_raster
 
@@ -38,8 +39,8 @@ log = logging.getLogger(__name__)
 class TrainingScene(Protocol):
     """A scene open for training, however it is stored.
 
-    `counts` (classes, ceil(height / CELL), ceil(width / CELL)) of uint16 holds the labelled pixels of each class in each
-    cell of `CELL` x `CELL` pixels.
+    `counts` (kinds, ceil(height / CELL), ceil(width / CELL)) of uint16 holds the labelled pixels of each class in each cell
+    of `CELL` x `CELL` pixels; where classes overlap its last plane holds all labelled ones.
     """
 
     @property
@@ -53,7 +54,7 @@ class TrainingScene(Protocol):
         ...
 
     def read(self, window: Window) -> Block:
-        """Raw pixels (bands, height, width) and class indices (height, width) of a window inside the scene.
+        """Raw pixels (bands, height, width) and label bytes (height, width) of a window inside the scene.
 
         Where a pixel is not valid its label is 255 and its value the fill of its band. The arrays may be read-only.
         """
@@ -96,16 +97,17 @@ class BlockSource:
     labels: LabelReader
     fill: NDArray[Any]
     name: str
-    classes: int
+    coding: Coding
     reduction: int = 1
 
     def read(self, window: Window) -> Block:
-        """Pixels and class indices of a window of reduced pixels, as `TrainingScene.read` gives them."""
+        """Pixels and labels of a window of reduced pixels, as `TrainingScene.read` gives them."""
         pixels, labels = self._read_whole(window.magnified(self.reduction))
-        refuse_unknown(labels, self.classes, self.name)
+        refuse_unknown(labels, self.coding, self.name)
         if self.reduction == 1:
             return pixels, labels
-        return reduced_pixels(pixels, self.reduction), reduced_labels(labels, self.reduction, self.classes)
+        reduce = reduced_masks if self.coding.overlapping else reduced_labels
+        return reduced_pixels(pixels, self.reduction), reduce(labels, self.reduction, self.coding.classes)
 
     def _read_whole(self, window: Window) -> Block:
         patch = self.raster.read(window)
@@ -260,7 +262,7 @@ def _source(place: CachePlace, dataset: Dataset, fill: Sequence[float], stack: E
     raster = stack.enter_context(open_raster(scene.imagery))
     labels = stack.enter_context(open_labels(scene, dataset))
     values = fill_values(fill, dataset.dtype)
-    return BlockSource(raster, labels, values, scene.name, len(dataset.legend), place.reduction)
+    return BlockSource(raster, labels, values, scene.name, dataset.coding, place.reduction)
 
 
 def fill_values(fill: Sequence[float], dtype: DTypeLike) -> NDArray[Any]:
@@ -286,13 +288,13 @@ def _write_entry(scene: Scene, source: BlockSource, entry: Path, *, whole: bool)
         arrays: Block | None = None
         if whole:
             arrays = _reserve(part, (len(source.fill), height, width), source.fill.dtype)
-        counts = np.zeros((source.classes, -(-height // CELL), -(-width // CELL)), dtype=np.uint16)
+        counts = np.zeros((source.coding.kinds, -(-height // CELL), -(-width // CELL)), dtype=np.uint16)
         for block in _blocks(scene, source):
             pixels, labels = source.read(block)
             rows, cols = block.slices
             if arrays is not None:
                 arrays[0][:, rows, cols], arrays[1][rows, cols] = pixels, labels
-            cells = cell_counts(labels, source.classes)
+            cells = cell_counts(labels, source.coding)
             top, left = block.row // CELL, block.col // CELL
             counts[:, top : top + cells.shape[1], left : left + cells.shape[2]] = cells
         np.save(part / "counts.npy", counts)
@@ -328,22 +330,23 @@ def _reserve(folder: Path, shape: tuple[int, int, int], dtype: DTypeLike) -> Blo
     return maps[0], maps[1]
 
 
-def refuse_unknown(labels: NDArray[np.uint8], classes: int, where: str) -> None:
-    """Raises `UnknownClass` for an index that is neither a class nor void; no such label comes as far as a loss."""
-    beyond = labels[(labels >= classes) & (labels != VOID)]
+def refuse_unknown(labels: NDArray[np.uint8], coding: Coding, where: str) -> None:
+    """Raises `UnknownClass` for a byte that has no meaning and is not void; no such label comes as far as a loss."""
+    beyond = labels[(labels >= coding.codes) & (labels != VOID)]
     if beyond.size:
+        what = "bit mask" if coding.overlapping else "class index"
         raise UnknownClass(
-            f"the labels of {where} hold the class index {beyond.max()}, and the legend has {classes} classes: "
+            f"the labels of {where} hold the {what} {beyond.max()}, and the legend has {coding.classes} classes: "
             "correct the label rule in the project file"
         )
 
 
-def cell_counts(labels: NDArray[np.uint8], classes: int) -> NDArray[np.uint16]:
-    """Pixels of each class in each cell, (classes, ceil(h / CELL), ceil(w / CELL))."""
+def cell_counts(labels: NDArray[np.uint8], coding: Coding) -> NDArray[np.uint16]:
+    """Pixels of each kind in each cell, (kinds, ceil(h / CELL), ceil(w / CELL))."""
     height, width = labels.shape
     rows, cols = -(-height // CELL), -(-width // CELL)
     padded = np.full((rows * CELL, cols * CELL), VOID, dtype=np.uint8)
     padded[:height, :width] = labels
     cells = padded.reshape(rows, CELL, cols, CELL)
-    counts = [np.count_nonzero(cells == k, axis=(1, 3)) for k in range(classes)]
-    return np.array(counts, dtype=np.uint16).reshape(classes, rows, cols)
+    counts = [np.count_nonzero(coding.plane(cells, kind), axis=(1, 3)) for kind in range(coding.kinds)]
+    return np.array(counts, dtype=np.uint16).reshape(coding.kinds, rows, cols)

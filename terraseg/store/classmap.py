@@ -15,7 +15,8 @@ from terraseg.core.classes import PALETTE, VOID, LandClass, Legend
 from terraseg.core.grid import Grid
 from terraseg.core.window import Window, cut
 from terraseg.errors import BadOption, GridMismatch, UnknownClass, UnreadableFile
-from terraseg.store.mapwriter import LEGEND_TAG, MapLayers, map_writer
+from terraseg.store.maplayers import LEGEND_TAG, OVERLAPPING_TAG, MapLayers
+from terraseg.store.mapwriter import map_writer
 from terraseg.store.raster import grid_of, open_dataset, translated
 
 SCAN_ROWS, SCAN_COLS = 512, 8192
@@ -89,19 +90,20 @@ class ClassMapReader(ByteReader):
     def legend(self) -> Legend:
         """The classes of the map."""
         text = self._dataset.tags().get(LEGEND_TAG)
-        if text is None:
-            return self._legend_of_values()
-        try:
-            return Legend.from_json(json.loads(text))
-        except (ValueError, KeyError, TypeError, BadOption) as error:
-            raise UnreadableFile(
-                f"{self.path} has a {LEGEND_TAG} tag that is no legend ({error}): write the map again"
-            ) from error
+        return self._legend_of_values() if text is None else parsed_legend(text, self.path)
 
     @property
     def tags(self) -> dict[str, str]:
         """What the file says of its making: the tags that were passed when it was written, and GDAL's own."""
         return dict(self._dataset.tags())
+
+    def _check(self) -> None:
+        if OVERLAPPING_TAG in self._dataset.tags():
+            raise UnreadableFile(
+                f"{self.path} maps overlapping classes, a band each, where a map of one class a pixel is expected: map with a "
+                "model of classes that exclude each other"
+            )
+        super()._check()
 
     def _legend_of_values(self) -> Legend:
         seen = np.zeros(256, dtype=np.bool_)
@@ -113,6 +115,16 @@ class ClassMapReader(ByteReader):
         except ValueError:  # rasterio's way to say that there is none
             table = {}
         return Legend(tuple(LandClass(i, f"class {i}", _color(table.get(i), place)) for place, i in enumerate(ids)))
+
+
+def parsed_legend(text: str, path: Path) -> Legend:
+    """The legend in a map's tag; `UnreadableFile` when it is none."""
+    try:
+        return Legend.from_json(json.loads(text))
+    except (ValueError, KeyError, TypeError, BadOption) as error:
+        raise UnreadableFile(
+            f"{path} has a {LEGEND_TAG} tag that is no legend ({error}): write the map again"
+        ) from error
 
 
 def _color(entry: tuple[int, ...] | None, place: int) -> str:

@@ -1,4 +1,4 @@
-"""Reading labels as class indices on the grid of their scene, whatever they are stored as."""
+"""Reading labels as bytes that name classes, on the grid of their scene, whatever they are stored as."""
 
 from contextlib import ExitStack
 from types import TracebackType
@@ -18,9 +18,9 @@ from terraseg.core.dataset import ANY, OUTSIDE, Dataset, LabelRule, Scene
 from terraseg.core.grid import Grid, same_crs
 from terraseg.core.polygons import VectorLabels
 from terraseg.core.window import Window
-from terraseg.errors import CrsMissing, EmptyDataset, GridMismatch, UnknownClass, nearest
+from terraseg.errors import BandMismatch, CrsMissing, EmptyDataset, GridMismatch, UnknownClass, nearest
 from terraseg.pixels.burn import BurnLayer
-from terraseg.pixels.relabel import UnlistedValues, index_colors, index_ids
+from terraseg.pixels.relabel import UnlistedValues, index_colors, index_ids, stacked_masks
 from terraseg.store.raster import grid_of, open_dataset, translated
 from terraseg.store.vector import read_polygons
 
@@ -29,7 +29,7 @@ class LabelReader(Protocol):
     """Open labels of one scene; a context manager."""
 
     def read(self, window: Window) -> NDArray[np.uint8]:
-        """Class indices (height, width) of a window of the scene; 255 is void."""
+        """Label bytes (height, width) of a window of the scene, by the data set's coding; 255 is void."""
         ...
 
     def __enter__(self) -> "LabelReader": ...
@@ -57,14 +57,14 @@ class PolygonLabels:
 
     def __init__(self, path: str, grid: Grid, rule: LabelRule) -> None:
         labels = on_grid(read_polygons(path, field=rule.field), grid, path)
-        index_of = rule.index_of()
-        indices = np.full(len(labels.geometry), VOID, dtype=np.uint8)
+        code_of = rule.code_of()
+        codes = np.full(len(labels.geometry), VOID, dtype=np.uint8)
         for number, value in enumerate(labels.values):
-            indices[number] = _class_of(str(value), index_of, rule, path)
-        self._layer = BurnLayer(labels.geometry, indices, grid, outside=index_of.get(OUTSIDE, VOID))
+            codes[number] = _code_of(str(value), code_of, rule, path)
+        self._layer = BurnLayer(labels.geometry, codes, grid, outside=rule.outside_code, overlapping=rule.overlapping)
 
     def read(self, window: Window) -> NDArray[np.uint8]:
-        """Class indices (height, width) of a window."""
+        """Label bytes (height, width) of a window."""
         return self._layer.burn(window)
 
     def __enter__(self) -> "PolygonLabels":
@@ -74,18 +74,18 @@ class PolygonLabels:
         return None
 
 
-def _class_of(value: str, index_of: dict[str, int], rule: LabelRule, path: str) -> int:
+def _code_of(value: str, code_of: dict[str, int], rule: LabelRule, path: str) -> int:
     if rule.field is None:
-        return index_of.get(ANY, VOID)
+        return code_of.get(ANY, VOID)
     if value in rule.ignore:
         return VOID
-    if value not in index_of and ANY not in index_of:
-        known = [v for v in index_of if v not in (ANY, OUTSIDE)]
+    if value not in code_of and ANY not in code_of:
+        known = [v for v in code_of if v not in (ANY, OUTSIDE)]
         raise UnknownClass(
             f"{path} has polygons with {rule.field} = {value!r}, which no class of the project file stands for; "
             f"{nearest(value, known)}. Add it to a class's labels, or to ignore under [data]"
         )
-    return index_of.get(value, index_of.get(ANY, VOID))
+    return code_of.get(value, code_of.get(ANY, VOID))
 
 
 def on_grid(labels: VectorLabels, grid: Grid, path: str) -> VectorLabels:
@@ -108,11 +108,11 @@ def on_grid(labels: VectorLabels, grid: Grid, path: str) -> VectorLabels:
 
 
 class RasterLabels:
-    """Ids or colours in a raster; warped to the scene's grid by nearest neighbour where it has another one."""
+    """Ids, colours or bands of 0 and 1 in a raster; warped to the scene's grid by nearest neighbour where it has another."""
 
     def __init__(self, path: str, grid: Grid, rule: LabelRule, legend: Legend) -> None:
         self._path, self._grid, self._rule, self._legend = path, grid, rule, legend
-        self._index_of = rule.index_of()
+        self._code_of = rule.code_of()
         self._stack = ExitStack()
         source = self._stack.enter_context(open_dataset(path))
         self._dataset: Any = source
@@ -138,9 +138,18 @@ class RasterLabels:
                 "both have a CRS to align them by: export the labels at the size of the image"
             )
         self._colormap = palette_of(source) if rule.kind == "colors" else None
+        self._bands: tuple[tuple[int, ...], ...] = ()
+        if rule.kind == "bands":
+            try:
+                self._bands = class_bands(source, rule, legend, path)
+            except BandMismatch:
+                self._stack.close()
+                raise
+        # A band of 0 and 1 that declares 0 as nodata is of ground outside its class all the same.
+        self._void = [float(value) for value in (*rule.ignore, source.nodata or "nan")] if self._bands else []
 
     def read(self, window: Window) -> NDArray[np.uint8]:
-        """Class indices (height, width) of a window; outside the label raster void."""
+        """Label bytes (height, width) of a window; outside the label raster void."""
         region = rasterio.windows.Window(window.col, window.row, window.width, window.height)
         with translated(self._path):
             count = self._dataset.count - (0 if self._placed else 1)
@@ -153,14 +162,16 @@ class RasterLabels:
         return self._index(values)
 
     def _index(self, values: NDArray[Any]) -> NDArray[np.uint8]:
+        if self._rule.kind == "bands":
+            return stacked_masks(values, self._bands, self._void)
         try:
             if self._rule.kind == "ids":
-                return index_ids(values[0], self._index_of, self._rule.ignore)
+                return index_ids(values[0], self._code_of, self._rule.ignore)
             if self._colormap is not None:
                 values = np.moveaxis(self._colormap[values[0]], -1, 0)
             if len(values) < 3:
                 values = np.repeat(values[:1], 3, axis=0)
-            return index_colors(values[:3], self._index_of, self._rule.ignore)
+            return index_colors(values[:3], self._code_of, self._rule.ignore)
         except UnlistedValues as error:
             what = "colour" if self._rule.kind == "colors" else "value"
             more = f" and {len(error.values) - 4} more" if len(error.values) > 4 else ""
@@ -174,6 +185,28 @@ class RasterLabels:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+
+def class_bands(dataset: Any, rule: LabelRule, legend: Legend, path: str) -> tuple[tuple[int, ...], ...]:
+    """The places, from 0, of the bands that draw each class, found by their descriptions or their numbers from 1.
+
+    Raises `BandMismatch` for a band that the raster lacks.
+    """
+    names = [str(name or "").lower() for name in dataset.descriptions]
+    known = [str(name or number) for number, name in enumerate(dataset.descriptions, 1)]
+    places = []
+    for land, values in zip(legend.classes, rule.values, strict=True):
+        own = []
+        for value in values:
+            numbered = value.isdigit() and 1 <= int(value) <= len(names)
+            if value.lower() not in names and not numbered:
+                raise BandMismatch(
+                    f"{path} has no band {value!r}, in which the project file sees the class {land.name}: "
+                    f"{nearest(value, known)}"
+                )
+            own.append(names.index(value.lower()) if value.lower() in names else int(value) - 1)
+        places.append(tuple(own))
+    return tuple(places)
 
 
 def palette_of(dataset: Any) -> NDArray[np.uint8] | None:

@@ -1,224 +1,304 @@
-"""Writing class maps: cells in any order into plain scratch files, finished as cloud-optimised GeoTIFFs.
+"""Writing class maps: cells in any order, kept as compressed blocks with their overviews, finished as cloud-optimised files.
 
-A map in the making lies in a hidden folder beside its final place, `.NAME.part/`: one uncompressed GeoTIFF a layer, all
-its blocks in place from the start, so that a cell is written where it will stay. The folder is locked by the process that
-works in it.
+A map in the making lies in a hidden folder beside its final place, `.NAME.part/`. Each block of 512 pixels is compressed as
+soon as its last pixel is known and appended to a file of blocks; an overview's block is made when the four under it are
+there. What is left to the end is a head and a copy, and what a killed run finished is good for the next one.
 """
 
-import fcntl
-import json
-import shutil
-import warnings
+import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import rasterio
-import rasterio.shutil
-import rasterio.windows
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from terraseg.core.classes import VOID, Legend
+from terraseg.core.classes import Legend
 from terraseg.core.grid import Grid
 from terraseg.core.machine import cores_available
 from terraseg.core.window import Window
-from terraseg.errors import BadOption, StaleRun, UnwritableFile
+from terraseg.errors import BadOption
+from terraseg.pixels.pyramid import Pyramid
+from terraseg.store.codec import compress, decompress
+from terraseg.store.mapfolder import (
+    Keeping,
+    blocks_path,
+    check_room,
+    clear_folder,
+    held_folder,
+    merging,
+    refused,
+    scratch_folder,
+)
+from terraseg.store.maplayers import Layer, MapLayers, file_fields, layer_path, layers_of
+from terraseg.store.mapparts import MapParts
 from terraseg.store.sidecar import legend_sidecar
+from terraseg.store.tiff import LEADER, Level, cog_head, framed
 
-LEGEND_TAG = "TERRASEG_LEGEND"
-"""Dataset tag that holds a class map's legend as JSON."""
+BLOCK = 512
+"""The side of a block of a map, in pixels."""
 CACHE_BYTES = 64 * 2**20
 """Bound on GDAL's block cache, which else grows to a twentieth of the machine's memory."""
-BLOCK = 512
-
-
-@dataclass(frozen=True)
-class MapLayers:
-    """What is written beside the classes, and how: `tags` go into every file, `threads` (None: all cores) compress."""
-
-    confidence: bool = False
-    probabilities: bool = False
-    tags: Mapping[str, str] = field(default_factory=dict)
-    compression: Literal["deflate", "zstd"] = "deflate"
-    threads: int | None = None
-
-
-def layer_path(map_path: Path, layer: str) -> Path:
-    """Where a layer of a class map lies: the map itself for "classes", else NAME_confidence.tif and NAME_probabilities.tif.
-
-    >>> layer_path(Path("maps/scene.tif"), "confidence").name
-    'scene_confidence.tif'
-    """
-    return map_path if layer == "classes" else map_path.with_name(f"{map_path.stem}_{layer}.tif")
 
 
 class MapWriter:
     """A class map in the making: `write` cells, then `finish`. Made by `map_writer`."""
 
-    def __init__(self, out: Path, scratch: Path, grid: Grid, legend: Legend, layers: MapLayers) -> None:
-        self._out = out
-        self._scratch = scratch
-        self._grid = grid
-        self._legend = legend
-        self._layers = layers
-        self._open = ExitStack()
-        self._datasets: dict[str, Any] = {}
+    def __init__(self, out: Path, grid: Grid, legend: Legend, layers: MapLayers, parts: MapParts) -> None:
+        self._out, self._grid, self._legend, self._wanted, self._parts = out, grid, legend, layers, parts
+        self.is_whole = False
+        """True once the final files stand."""
+        self.layers = layers_of(layers, legend)
+        """What each cell must have, layer by layer."""
+        self.pyramid = Pyramid(grid.height, grid.width, BLOCK)
+        """The blocks of the map and of its overviews."""
+        self._waiting: dict[int, _Block] = {}
+        self._empty: dict[int, bytes] = {}
+        self._pool = ThreadPoolExecutor(layers.threads or cores_available())
 
     @property
     def names(self) -> frozenset[str]:
-        """The layers that each cell must have."""
-        extra = {"confidence": self._layers.confidence, "probabilities": self._layers.probabilities}
-        return frozenset({"classes", *(name for name, wanted in extra.items() if wanted)})
+        """The layers that each cell must have, by name."""
+        return frozenset(layer.name for layer in self.layers)
 
-    def write(self, window: Window, layers: Mapping[str, NDArray[np.uint8]]) -> None:
-        """Writes finished pixels of a window: (height, width) a layer, (classes, height, width) for "probabilities".
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where the final files stand once they are made, the class map first."""
+        return tuple(layer_path(self._out, layer.name) for layer in self.layers)
 
-        Pixels never written stay nodata. One thread at a time.
+    @property
+    def done(self) -> NDArray[np.bool_]:
+        """Which blocks of the map are finished, (block rows, block columns)."""
+        return self._parts.there(0).reshape(self.pyramid.shape(0))
+
+    @property
+    def started_over(self) -> bool:
+        """True when blocks of another key were found and dropped."""
+        return self._parts.other_key
+
+    @property
+    def strangers(self) -> tuple[Path, ...]:
+        """Files of blocks beside this part's that are of another raster, model or options, and do not count."""
+        return self._parts.strangers
+
+    @property
+    def notes(self) -> list[bytes]:
+        """What `note` was given for this map, in this run and before."""
+        return self._parts.notes
+
+    def note(self, content: bytes) -> None:
+        """Keeps a few bytes beside the blocks, for the runs that go on."""
+        with refused(self._out):
+            self._parts.add_note(content)
+
+    def write(self, window: Window, layers: Mapping[str, NDArray[Any]]) -> None:
+        """Takes the finished pixels of a window: (height, width) a layer, or (bands, height, width); none for nodata.
+
+        Each pixel is given once; those of finished blocks may come again and are passed over. One thread at a time.
         """
-        place = rasterio.windows.Window(window.col, window.row, window.width, window.height)
-        for name in self.names:
-            values = layers[name]
-            with _refused(self._out):
-                self._datasets[name].write(values if values.ndim == 3 else values[None], window=place)
+        for index in self.pyramid.meeting(window):
+            if self._parts.has(0, index):
+                continue
+            block = self.pyramid.window(index)
+            shared = block.intersection(window)
+            waiting = self._waiting.setdefault(index, _Block(block.height * block.width, {}))
+            waiting.missing -= shared.height * shared.width
+            if layers:
+                waiting.take(self.layers, layers, shared.shifted(-window.row, -window.col), (shared, block))
+            if waiting.missing == 0:
+                self._keep(0, index, self._waiting.pop(index).values)
 
     def finish(self) -> tuple[Path, ...]:
-        """Makes the final files and gives their paths, the class map first. The map itself is renamed last."""
-        self.close()
-        names = sorted(self.names)
-        with _refused(self._out), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            for name in names:
-                self._compress(name)
-            sidecar = self._scratch / "sidecar.xml"
-            sidecar.write_text(legend_sidecar(self._legend), encoding="utf-8")
-            sidecar.replace(self._out.with_name(f"{self._out.name}.aux.xml"))
-            for name in reversed(names):
-                (self._scratch / f"{name}.cog.tif").replace(layer_path(self._out, name))
-        return tuple(layer_path(self._out, name) for name in names)
+        """Makes the final files and gives their paths, the class map first. The map itself is renamed last.
 
-    def create(self, block: int) -> None:
-        """The scratch files, full of nodata, open for writing. `UnwritableFile` when there is no room for them."""
-        with _refused(self._out), warnings.catch_warnings():
-            # A map of imagery without a CRS has none either.
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            self._check_room()
-            for name in sorted(self.names):
-                path = self._scratch / f"{name}.tif"
-                with rasterio.open(path, "w", **self._profile(name, block)) as dataset:
-                    self._describe(name, dataset)
-                self._datasets[name] = self._open.enter_context(rasterio.open(path, "r+"))
+        Pixels never written are nodata.
+        """
+        for index in list(self._waiting):
+            self._keep(0, index, self._waiting.pop(index).values)
+        self._finish()
+        return self.paths
+
+    def finish_part(self) -> bool:
+        """Ends a part; where all others are there as well, makes the final files. True when these stand."""
+        with merging(self._out):
+            if not self._parts.stand():
+                # Another process was the last and is done.
+                self.is_whole = True
+                return True
+            with refused(self._out):
+                self._parts.look_around()
+            if self._parts.there(0).all():
+                self._finish()
+        return self.is_whole
+
+    def _finish(self) -> None:
+        for level in range(len(self.pyramid.sizes)):
+            for index in np.flatnonzero(~self._parts.there(level)).tolist():
+                self._keep(0, index, {}) if level == 0 else self._keep_overview(level, index)
+        with refused(self._out):
+            folder = scratch_folder(self._out)
+            for number, layer in enumerate(self.layers):
+                self._assemble(number, layer, folder / f"{layer.name}.tif")
+            self._write_sidecar(folder / "sidecar.xml")
+            for layer in reversed(self.layers):
+                (folder / f"{layer.name}.tif").replace(layer_path(self._out, layer.name))
+        self.is_whole = True
+
+    def _write_sidecar(self, temporary: Path) -> None:
+        """The names of ids beside a map that holds ids; beside one of overlapping classes an earlier map's go."""
+        path = self._out.with_name(f"{self._out.name}.aux.xml")
+        if self._wanted.overlapping:
+            path.unlink(missing_ok=True)
+            return
+        temporary.write_text(legend_sidecar(self._legend), encoding="utf-8")
+        temporary.replace(path)
 
     def close(self) -> None:
-        """Lets go of the scratch files."""
-        with _refused(self._out):
-            self._open.close()
-        self._datasets = {}
+        """Ends the threads that compress; pixels of unfinished blocks are forgotten."""
+        self._pool.shutdown(cancel_futures=True)
+        self._waiting.clear()
 
-    def _check_room(self) -> None:
-        bands = len(self.names) + (len(self._legend) - 1 if "probabilities" in self.names else 0)
-        # Half as much again for the finished files, whose compression is not known yet.
-        needed = self._grid.height * self._grid.width * bands * 3 // 2
-        free = shutil.disk_usage(self._scratch).free
-        if free < needed:
-            raise UnwritableFile(
-                f"{self._out} needs about {needed / 1e9:.2f} GB beside it while it is made and the disk has "
-                f"{free / 1e9:.2f} GB left: make room, or pass an output on another disk"
-            )
+    def _keep(self, level: int, index: int, values: Mapping[str, NDArray[Any]]) -> None:
+        """Compresses a block of all layers, {} for nothing but nodata, keeps it, and the overviews that it completes."""
+        with refused(self._out):
+            for number, layer in enumerate(self.layers):
+                content = self._compressed(values[layer.name]) if values else self._nodata(number)
+                self._parts.add(number, level, index, content)
+        self._climb(level, index)
 
-    def _profile(self, name: str, block: int) -> dict[str, Any]:
-        grid = self._grid
-        profile = {"driver": "GTiff", "dtype": "uint8", "nodata": VOID, "height": grid.height, "width": grid.width}
-        profile |= {"count": len(self._legend) if name == "probabilities" else 1, "interleave": "band"}
-        profile |= {"tiled": True, "blockxsize": block, "blockysize": block, "BIGTIFF": "YES"}
-        if grid.crs is not None:
-            profile["crs"] = rasterio.CRS.from_user_input(grid.crs)
-        transform = rasterio.Affine(*grid.transform)
-        if transform != rasterio.Affine.identity():
-            profile["transform"] = transform
-        return profile
+    def _climb(self, level: int, index: int) -> None:
+        if level + 1 == len(self.pyramid.sizes):
+            return
+        parent = self.pyramid.parent(level, index)
+        if all(self._parts.has(level, child) for child in self.pyramid.children(level + 1, parent).values()):
+            self._keep_overview(level + 1, parent)
 
-    def _describe(self, name: str, dataset: Any) -> None:
-        dataset.update_tags(**self._layers.tags)
-        if name == "classes":
-            dataset.update_tags(**{LEGEND_TAG: json.dumps(self._legend.to_json(), ensure_ascii=False)})
-            colors = dict.fromkeys(range(256), (0, 0, 0, 0)) | {c.id: (*c.rgb, 255) for c in self._legend.classes}
-            dataset.write_colormap(1, colors)
-            dataset.set_band_description(1, "class")
-        elif name == "confidence":
-            dataset.set_band_description(1, "confidence")
-            dataset.scales = (1 / 254,)
-        else:
-            dataset.descriptions = self._legend.names
-            dataset.scales = (1 / 254,) * len(self._legend)
+    def _keep_overview(self, level: int, index: int) -> None:
+        children = self.pyramid.children(level, index)
+        with refused(self._out):
+            for number, layer in enumerate(self.layers):
+                contents = {place: self._parts.get(number, level - 1, child) for place, child in children.items()}
+                self._parts.add(number, level, index, self._overview(number, layer, contents))
+        self._climb(level, index)
 
-    def _compress(self, name: str) -> None:
-        options = {
-            "COMPRESS": self._layers.compression.upper(),
-            "BLOCKSIZE": str(BLOCK),
-            "OVERVIEW_RESAMPLING": "MODE" if name == "classes" else "AVERAGE",
-            "NUM_THREADS": str(self._layers.threads or cores_available()),
-            "BIGTIFF": "IF_SAFER",
-        }
-        source = self._scratch / f"{name}.tif"
-        rasterio.shutil.copy(source, self._scratch / f"{name}.cog.tif", driver="COG", **options)
-        source.unlink()
+    def _overview(self, number: int, layer: Layer, children: Mapping[tuple[int, int], bytes]) -> bytes:
+        nodata = self._nodata(number)
+        if all(content == nodata for content in children.values()):
+            return nodata
+        blocks = {place: _unpacked(content, len(layer.bands)) for place, content in children.items()}
+
+        def halved(band: int) -> bytes:
+            four = np.full((2 * BLOCK, 2 * BLOCK), layer.nodata, dtype=layer.dtype)
+            for (down, across), bands in blocks.items():
+                quarter = decompress(bands[band], BLOCK, layer.dtype, self._wanted.compression)
+                four[down * BLOCK : (down + 1) * BLOCK, across * BLOCK : (across + 1) * BLOCK] = quarter
+            return compress(layer.halved(four), self._wanted.compression)
+
+        return _packed(list(self._pool.map(halved, range(len(layer.bands)))))
+
+    def _compressed(self, values: NDArray[Any]) -> bytes:
+        return _packed(list(self._pool.map(lambda band: compress(band, self._wanted.compression), values)))
+
+    def _nodata(self, number: int) -> bytes:
+        if number not in self._empty:
+            self._empty[number] = self._compressed(self.layers[number].empty(BLOCK, BLOCK))
+        return self._empty[number]
+
+    def _assemble(self, number: int, layer: Layer, path: Path) -> None:
+        """The finished file of a layer: a head, and the blocks as they are."""
+        bands = len(layer.bands)
+        levels = [Level(*size, self._lengths(number, level, bands)) for level, size in enumerate(self.pyramid.sizes)]
+        fields = file_fields(layer, self._grid, self._legend, self._wanted, BLOCK)
+        with path.open("wb", buffering=2**20) as file:
+            file.write(cog_head(fields, levels))
+            for level in reversed(range(len(levels))):
+                for index in range(self.pyramid.count(level)):
+                    file.write(memoryview(self._parts.get(number, level, index))[4 * bands :])
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _lengths(self, number: int, level: int, bands: int) -> NDArray[np.uint32]:
+        lengths = np.empty((self.pyramid.count(level), bands), dtype=np.uint32)
+        for index in range(len(lengths)):
+            lengths[index] = np.frombuffer(self._parts.get(number, level, index, first=4 * bands), dtype="<u4")
+        return lengths
+
+
+@dataclass
+class _Block:
+    """A block whose pixels come in: how many are missing, and those that are there, by layer, none for nodata so far."""
+
+    missing: int
+    values: dict[str, NDArray[Any]]
+
+    def take(
+        self,
+        wanted: tuple[Layer, ...],
+        layers: Mapping[str, NDArray[Any]],
+        source: Window,
+        place: tuple[Window, Window],
+    ) -> None:
+        """Copies the window `source` of each layer's pixels; `place` is the same ground and the block's, in the raster."""
+        shared, block = place
+        rows, cols = shared.shifted(-block.row, -block.col).slices
+        for layer in wanted:
+            if layer.name not in self.values:
+                self.values[layer.name] = layer.empty(BLOCK, BLOCK)
+            self.values[layer.name][:, rows, cols] = layers[layer.name][..., *source.slices]
+
+
+def _packed(blocks: list[bytes]) -> bytes:
+    """The bands of a block as one record: their lengths, and each as it will stand in the finished file."""
+    return np.array([len(block) for block in blocks], dtype="<u4").tobytes() + b"".join(map(framed, blocks))
+
+
+def _unpacked(content: bytes, bands: int) -> list[memoryview]:
+    place, blocks, view = 4 * bands, [], memoryview(content)
+    for length in np.frombuffer(view[:place], dtype="<u4").tolist():
+        blocks.append(view[place + LEADER : place + LEADER + length])
+        place += length + 2 * LEADER
+    return blocks
 
 
 @contextmanager
 def map_writer(
-    out: Path, grid: Grid, legend: Legend, layers: MapLayers | None = None, block: int = BLOCK
+    out: Path,
+    grid: Grid,
+    legend: Legend,
+    layers: MapLayers | None = None,
+    *,
+    keeping: Keeping | None = None,
+    cache_bytes: int = CACHE_BYTES,
 ) -> Iterator[MapWriter]:
-    """A writer for a class map at `out`. What it has written when the block ends without `finish` is thrown away.
+    """A writer for a class map at `out`; within the block GDAL's cache is bounded.
 
-    Windows that start and end on multiples of `block` (where that is a multiple of 16) are written fastest. Within the
-    block GDAL's cache is bounded. Raises `BadOption` when `out` is no TIFF, `UnwritableFile` when it cannot be written or
-    the disk has no room, `StaleRun` while another process writes the same map.
+    When the block ends without `finish`, finished blocks stay for the next run with the same `keeping`; without one, what
+    was written is thrown away. Raises `BadOption` when `out` is no TIFF, `UnwritableFile` when it cannot be written or the
+    disk has no room, `StaleRun` while another process writes the same map or the same part of it.
     """
     if out.suffix.lower() not in {".tif", ".tiff"}:
         raise BadOption(f"a class map is a GeoTIFF and {out} is named otherwise: pass a name that ends in .tif")
-    scratch = out.with_name(f".{out.stem}.part")
-    with _locked(scratch, out), rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
-        writer = MapWriter(out, scratch, grid, legend, layers or MapLayers())
+    wanted = layers or MapLayers()
+    names = layers_of(wanted, legend)
+    kept = keeping or Keeping("")
+    with held_folder(out, keeping), rasterio.Env(GDAL_CACHEMAX=cache_bytes), ExitStack() as stack:
+        whole, worth = False, False
         try:
-            writer.create(block if block % 16 == 0 else BLOCK)
-            yield writer
+            with refused(out):
+                check_room(out, grid, names)
+                pyramid = Pyramid(grid.height, grid.width, BLOCK)
+                parts = MapParts(blocks_path(out, kept.part), kept.key, pyramid, len(names))
+                stack.callback(parts.close)
+            writer = MapWriter(out, grid, legend, wanted, parts)
+            stack.callback(writer.close)
+            try:
+                yield writer
+            finally:
+                whole, worth = writer.is_whole, keeping is not None and not parts.is_empty
         finally:
-            writer.close()
-
-
-@contextmanager
-def _locked(scratch: Path, out: Path) -> Iterator[None]:
-    """An empty scratch folder that is this process's alone; gone afterwards. A killed run's leavings are cleared first."""
-    with _refused(out):
-        scratch.mkdir(parents=True, exist_ok=True)
-        lock = (scratch / "lock").open("w")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StaleRun(f"another process is writing {out}: wait for it, or pass another output") from error
-        for left in scratch.iterdir():
-            if left.name != "lock":
-                left.unlink()
-        try:
-            yield
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextmanager
-def _refused(out: Path) -> Iterator[None]:
-    """Library errors on writing, raised as `UnwritableFile` with one sentence."""
-    try:
-        yield
-    except (RasterioError, CPLE_BaseError, OSError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0].removesuffix(".")
-        raise UnwritableFile(
-            f"{out} cannot be written ({reason}): check that the folder may be written to and the disk has room, or pass "
-            f"another output"
-        ) from error
+            if whole or not worth:
+                clear_folder(out, keeping, whole=whole)

@@ -25,7 +25,9 @@ from terraseg.errors import BandMismatch, GridMismatch, UnreadableFile
 class RasterFacts:
     """What a raster's header says. `bands` names the channels, alpha left out; `nodata` is None when none is declared.
 
-    `driver` is GDAL's short name. `is_palette` tells that pixel values are entries of a colour table.
+    A band's name is its description, else its colour; without either it is "band_3" by its place, and `named` is false.
+    `channels` are the bands' numbers in the file, from 1. `driver` is GDAL's short name. `is_palette` tells that pixel
+    values are entries of a colour table, `is_product` that the file is a map made by terraseg.
     """
 
     path: str
@@ -37,6 +39,8 @@ class RasterFacts:
     nodata: float | None
     has_alpha: bool
     is_palette: bool
+    channels: tuple[int, ...] = ()
+    is_product: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,33 @@ def translated(path: str | Path) -> Iterator[None]:
         raise UnreadableFile(
             f"{path} cannot be read ({reason}): the file is damaged, cut short or no raster; export or download it again"
         ) from error
+
+
+LOCAL_ARCHIVES = ("/vsimem/", "/vsizip/", "/vsitar/", "/vsigzip/", "/vsisubfile/")
+
+
+def is_remote(path: str) -> bool:
+    """True for an address that leads off this machine: a URL, or one of GDAL's virtual ones.
+
+    >>> is_remote("https://example.org/a.tif"), is_remote("/vsicurl/https://x/a.tif"), is_remote("/vsizip/a.zip/a.tif")
+    (True, True, False)
+    """
+    inside = path
+    while inside.startswith(LOCAL_ARCHIVES):
+        inside = inside[inside.index("/", 1) :].lstrip("/")
+        inside = f"/{inside}" if inside.startswith("vsi") else inside
+    return "://" in inside or inside.startswith("/vsi")
+
+
+def gdal_path(path: str) -> str:
+    """A path or an address as GDAL opens it with the user's own credentials: s3://, gs:// and az:// become virtual paths.
+
+    >>> gdal_path("s3://bucket/a.tif"), gdal_path("a.tif")
+    ('/vsis3/bucket/a.tif', 'a.tif')
+    """
+    scheme, mark, rest = path.partition("://")
+    virtual = {"s3": "/vsis3/", "gs": "/vsigs/", "az": "/vsiaz/"}.get(scheme)
+    return f"{virtual}{rest}" if mark and virtual else path
 
 
 def open_dataset(path: str | Path) -> rasterio.DatasetReader:
@@ -98,6 +129,8 @@ def read_facts(path: str | Path) -> RasterFacts:
             nodata=dataset.nodata,
             has_alpha=_alpha(dataset) is not None,
             is_palette=ColorInterp.palette in dataset.colorinterp,
+            channels=tuple(channels),
+            is_product=any(tag.startswith("TERRASEG_") for tag in dataset.tags()),
         )
 
 
@@ -133,14 +166,27 @@ _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 def _band_names(dataset: rasterio.DatasetReader, channels: list[int]) -> tuple[tuple[str, ...], bool]:
-    """Channel names, and whether the file itself gives all of them (by description or as red, green, blue)."""
+    """Channel names, and whether the file itself gives all of them (by description or as red, green and blue).
+
+    A fourth band without a name beside red, green and blue is taken for near infrared.
+    """
+    colors = [dataset.colorinterp[c - 1] for c in channels]
     described = [(dataset.descriptions[c - 1] or "").strip().lower() for c in channels]
-    if all(described) and len(set(described)) == len(described):
-        return tuple(described), True
-    if len(channels) >= 3 and tuple(dataset.colorinterp[c - 1] for c in channels[:3]) == _RGB:
-        rest = ["nir"] if len(channels) == 4 else [f"band_{n}" for n in range(4, len(channels) + 1)]
-        return ("red", "green", "blue", *rest), len(channels) == 3
-    return tuple(f"band_{n}" for n in range(1, len(channels) + 1)), False
+    if not _differ(described):
+        described = [""] * len(channels)
+    names = [name or (color.name if color in _RGB else "") for name, color in zip(described, colors, strict=True)]
+    if not _differ(names) or (not all(described) and set(_RGB) - set(colors)):
+        names = [""] * len(channels)
+    is_named = bool(names) and all(names)
+    if len(names) == 4 and set(names[:3]) == {"red", "green", "blue"} and not names[3]:
+        names[3] = "nir"
+    return tuple(name or f"band_{n}" for n, name in enumerate(names, start=1)), is_named
+
+
+def _differ(names: list[str]) -> bool:
+    """True when no two of the names that are not empty are the same."""
+    given = [name for name in names if name]
+    return len(set(given)) == len(given)
 
 
 class RasterReader:
@@ -172,6 +218,11 @@ class RasterReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    @property
+    def nodata(self) -> tuple[float | None, ...]:
+        """For each band the value that means "no data", None where there is none."""
+        return tuple(self._nodata_of(dataset, channel) for dataset, channel in self._sources)
 
     def close(self) -> None:
         """Lets go of the files."""
@@ -237,6 +288,8 @@ class RasterReader:
                     f"{other.name} ({other.height} x {other.width} px) does not lie on the grid of {first.name} "
                     f"({first.height} x {first.width} px): the files of one scene must share size, CRS and corners"
                 )
+        if self.imagery.channels:
+            return self._told(self.imagery.channels)
         if len(self._datasets) > 1:
             if len(self._datasets) != len(wanted):
                 raise BandMismatch(
@@ -245,7 +298,7 @@ class RasterReader:
             return [(number, _channels(dataset)[0]) for number, dataset in enumerate(self._datasets)]
         channels = _channels(first)
         names, named = _band_names(first, channels)
-        if (named or names[:3] == ("red", "green", "blue")) and set(wanted) <= set(names):
+        if (named or set(names[:3]) == {"red", "green", "blue"}) and set(wanted) <= set(names):
             return [(0, channels[names.index(name)]) for name in wanted]
         if len(channels) != len(wanted):
             raise BandMismatch(
@@ -253,6 +306,17 @@ class RasterReader:
                 f"({', '.join(wanted)}): pass imagery with these bands, or name its bands by their descriptions"
             )
         return [(0, channel) for channel in channels]
+
+    def _told(self, channels: tuple[int, ...]) -> list[tuple[int, int]]:
+        """The dataset and the channel of each band where both are said."""
+        if len(channels) != len(self.bands) or len(self._datasets) not in (1, len(channels)):
+            raise ValueError(f"{len(channels)} channels in {len(self._datasets)} files for the bands {self.bands}")
+        sources = [(0 if len(self._datasets) == 1 else n, channel) for n, channel in enumerate(channels)]
+        for number, channel in sources:
+            if channel > self._datasets[number].count:
+                count = self._datasets[number].count
+                raise BandMismatch(f"{self._datasets[number].name} has {count} bands, and band {channel} is asked for")
+        return sources
 
 
 DATASET_MASK = 0

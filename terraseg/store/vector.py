@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,24 +17,37 @@ from pyproj import Transformer
 from pyproj.exceptions import ProjError
 
 from terraseg.core.classes import PALETTE, LandClass, Legend
+from terraseg.core.lines import LineTable
 from terraseg.core.polygons import PolygonTable, VectorLabels
 from terraseg.errors import BadOption, UnreadableFile, missing_extra, nearest
 from terraseg.store.geopackage import add_default_style, remove_sidecars
 from terraseg.store.rundir import replacing
 
 LEGEND_TAG = "TERRASEG_LEGEND"
+LINES = "_centerlines"
+"""What the name of a layer of centre lines has after that of the polygons."""
 Bounds = tuple[float, float, float, float]
 
 
-def write_polygons(table: PolygonTable, path: Path | str, *, style: str | None = None) -> None:
+def write_polygons(
+    tables: PolygonTable | Iterable[PolygonTable],
+    path: Path | str,
+    *,
+    style: str | None = None,
+    lines: LineTable | None = None,
+) -> int:
     """A GeoPackage, GeoJSON or GeoParquet file by the suffix, whole or not at all; the layer is named after the file.
 
-    Columns: class_id, class_name, area_m2, perimeter_m (area_px, perimeter_px without a CRS), confidence. `style` is QML
-    text, kept in a GeoPackage as the style in which QGIS opens the layer. GeoJSON follows RFC 7946, so it is in EPSG:4326
-    wherever the table has a CRS. Raises `BadOption` for another suffix or a place that cannot be written, `MissingExtra`
-    for GeoParquet without geopandas.
+    Columns: class_id, class_name, area_m2, perimeter_m (area_px, perimeter_px without a CRS), confidence, and the table's
+    further attributes. Several tables, which have the same columns, become one layer; into a GeoPackage they are written
+    one at a time, so that they need not be in memory together. `style` is QML text, kept in a GeoPackage as the style in
+    which QGIS opens the layer. `lines` become a layer of their own, NAME_centerlines, in a GeoPackage, and else a file of
+    that name beside it. GeoJSON follows RFC 7946, so it is in EPSG:4326 wherever the table has a CRS. Gives the number of
+    polygons. Raises `BadOption` for another suffix or a place that cannot be written, `MissingExtra` for GeoParquet without
+    geopandas.
     """
     path = Path(path)
+    batches = iter((tables,) if isinstance(tables, PolygonTable) else tables)
     writer = _WRITERS.get(path.suffix.lower())
     if writer is None:
         why = "a Shapefile cuts column names and areas short" if path.suffix.lower() == ".shp" else "no such format"
@@ -42,14 +55,44 @@ def write_polygons(table: PolygonTable, path: Path | str, *, style: str | None =
     try:
         with replacing(path) as temporary:
             try:
-                writer(table, temporary, path.stem, style)
+                count = writer(batches, temporary, path.stem, style)
+                if lines is not None and path.suffix.lower() == ".gpkg":
+                    _write_lines(lines, temporary, layer=f"{path.stem}{LINES}", driver="GPKG", append=True)
             finally:
                 remove_sidecars(temporary)
             remove_sidecars(path)
+        if lines is not None and path.suffix.lower() != ".gpkg":
+            write_lines(lines, path.with_name(f"{path.stem}{LINES}{path.suffix}"))
     except (DataSourceError, DataLayerError, OSError, sqlite3.Error) as error:
         raise BadOption(
             f"{path} cannot be written ({_reason(error)}): check the folder, the free space and the CRS"
         ) from error
+    return count
+
+
+def write_lines(table: LineTable, path: Path) -> None:
+    """Lines as GeoJSON or GeoParquet by the suffix, whole or not at all, with class_id, class_name, width_m and length_m."""
+    with replacing(path) as temporary:
+        if path.suffix.lower() == ".parquet":
+            frame = _geopandas("writing GeoParquet").GeoDataFrame(table.columns(), geometry=table.geometry, crs=table.crs)
+            frame.to_parquet(temporary)
+        else:
+            _write_lines(table, temporary, layer=path.stem, driver="GeoJSON", layer_options=_geojson_options(table.crs))
+
+
+def _write_lines(table: LineTable, path: Path, **options: Any) -> None:
+    columns = table.columns()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="'crs' was not provided")
+        pyogrio.raw.write(
+            str(path),
+            geometry=shapely.to_wkb(table.geometry),
+            field_data=list(columns.values()),
+            fields=np.array(list(columns), dtype=object),
+            geometry_type="LineString",
+            crs=table.crs,
+            **options,
+        )
 
 
 def _columns(table: PolygonTable) -> dict[str, NDArray[Any]]:
@@ -59,6 +102,7 @@ def _columns(table: PolygonTable) -> dict[str, NDArray[Any]]:
         table.area_column: table.area,
         table.perimeter_column: table.perimeter,
         "confidence": table.confidence,
+        **table.attributes,
     }
 
 
@@ -66,18 +110,28 @@ def _legend_text(legend: Legend) -> str:
     return json.dumps(legend.to_json(), ensure_ascii=False)
 
 
-def _write_geopackage(table: PolygonTable, path: Path, layer: str, style: str | None) -> None:
-    _write_layer(table, path, layer=layer, driver="GPKG", layer_metadata={LEGEND_TAG: _legend_text(table.legend)})
+def _write_geopackage(tables: Iterator[PolygonTable], path: Path, layer: str, style: str | None) -> int:
+    count = 0
+    for number, table in enumerate(tables):
+        metadata = {} if number else {"layer_metadata": {LEGEND_TAG: _legend_text(table.legend)}}
+        _write_layer(table, path, layer=layer, driver="GPKG", append=number > 0, **metadata)
+        count += len(table)
     if style is not None:
         add_default_style(path, layer, style)
+    return count
 
 
-def _write_geojson(table: PolygonTable, path: Path, layer: str, style: str | None) -> None:  # noqa: ARG001
-    if table.crs is not None:
-        _check_way_to_wgs84(table.crs)
+def _write_geojson(tables: Iterator[PolygonTable], path: Path, layer: str, style: str | None) -> int:  # noqa: ARG001
+    table = PolygonTable.joined(list(tables))
+    _write_layer(table, path, layer=layer, driver="GeoJSON", layer_options=_geojson_options(table.crs))
+    return len(table)
+
+
+def _geojson_options(crs: str | None) -> dict[str, str]:
+    if crs is not None:
+        _check_way_to_wgs84(crs)
     # Nine decimals are 0.1 mm: with the usual seven a border of a very fine map could cross itself.
-    options = {"RFC7946": "NO" if table.crs is None else "YES", "COORDINATE_PRECISION": "9"}
-    _write_layer(table, path, layer=layer, driver="GeoJSON", layer_options=options)
+    return {"RFC7946": "NO" if crs is None else "YES", "COORDINATE_PRECISION": "9"}
 
 
 def _check_way_to_wgs84(crs: str) -> None:
@@ -111,18 +165,26 @@ def _all_single(geometry: NDArray[np.object_]) -> bool:
     return bool((shapely.get_type_id(geometry) == shapely.GeometryType.POLYGON).all())
 
 
-def _write_geoparquet(table: PolygonTable, path: Path, layer: str, style: str | None) -> None:  # noqa: ARG001
+def _write_geoparquet(tables: Iterator[PolygonTable], path: Path, layer: str, style: str | None) -> int:  # noqa: ARG001
+    table = PolygonTable.joined(list(tables))
+    geopandas = _geopandas("writing GeoParquet")
+    frame = geopandas.GeoDataFrame(_columns(table), geometry=table.geometry, crs=table.crs)
+    frame.attrs[LEGEND_TAG] = table.legend.to_json()
+    frame.to_parquet(path)
+    return len(table)
+
+
+def _geopandas(feature: str) -> Any:
+    """The geopandas module; `MissingExtra` without it, or without what it needs for GeoParquet."""
     try:
         import geopandas
         import pyarrow  # noqa: F401  # geopandas finds out only when it writes
     except ImportError as error:
-        raise missing_extra("writing GeoParquet", "geo") from error
-    frame = geopandas.GeoDataFrame(_columns(table), geometry=table.geometry, crs=table.crs)
-    frame.attrs[LEGEND_TAG] = table.legend.to_json()
-    frame.to_parquet(path)
+        raise missing_extra(feature, "geo") from error
+    return geopandas
 
 
-_WRITERS: dict[str, Callable[[PolygonTable, Path, str, str | None], None]] = {
+_WRITERS: dict[str, Callable[[Iterator[PolygonTable], Path, str, str | None], int]] = {
     ".gpkg": _write_geopackage,
     ".geojson": _write_geojson,
     ".json": _write_geojson,
@@ -149,6 +211,11 @@ def read_polygon_table(path: Path | str) -> PolygonTable:
         confidence=columns["confidence"].astype(np.float64),
         legend=legend,
         crs=None if in_pixels else crs,
+        attributes={
+            name: values
+            for name, values in columns.items()
+            if name not in ("class_id", "class_name", *names, "confidence") and values.dtype.kind in "iuf"
+        },
     )
 
 

@@ -51,5 +51,5 @@ def _trial_seconds(stage: Stage, module: SegmentationModule) -> float:
     if not stage.tiles:
         return 0.0
     started = time.monotonic()
-    validate(module, stage.scenes, stage.tiles[: stage.world.size], classes=stage.classes)
+    validate(module, stage.scenes, stage.tiles[: stage.world.size])
     return time.monotonic() - started

@@ -100,7 +100,8 @@ class Augmentation:
 
         own = images[:count], truth[:count]
         if "copy-paste" in self.names:
-            own = paste(images, truth, given(PASTE), self.pasting.classes)
+            pasting = self.pasting
+            own = paste(images, truth, given(PASTE), pasting.classes, overlapping=pasting.overlapping)
         if "cutmix" in self.names:
             own = mix(own, (images, truth), given(MIX), seed=self.seed, where=(step, indices))
         return own

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from terraseg.core.classes import VOID
+from terraseg.core.coding import Coding
 from terraseg.errors import TrainingFailed
 from terraseg.train.processes import summed, summed_gradients
 from terraseg.train.world import World
@@ -50,14 +51,16 @@ def sample_weights(labels: Tensor, table: Tensor) -> Tensor:
     return torch.stack([table.to(labels.device)[truth.long()].sum() for truth in labels])
 
 
-def label_table(weights: tuple[float, ...]) -> Tensor:
+def label_table(weights: tuple[float, ...], coding: Coding) -> Tensor:
     """The weight of a pixel by its label, shape (256,); void has none.
 
-    >>> label_table((0.5, 2.0))[[0, 1, 2, 255]].tolist()
+    Where classes overlap every labelled pixel weighs the same: each counts for all classes, in its mean of the loss.
+
+    >>> label_table((0.5, 2.0), Coding(2))[[0, 1, 2, 255]].tolist()
     [0.5, 2.0, 0.0, 0.0]
     """
     table = torch.zeros(VOID + 1)
-    table[: len(weights)] = torch.tensor(weights)
+    table[: coding.codes] = 1.0 if coding.overlapping else torch.tensor(weights)
     return table
 
 

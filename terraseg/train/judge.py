@@ -69,7 +69,7 @@ def _scored(stage: Stage, state: TrainingState, module: SegmentationModule) -> S
     elif not state.swept:
         rounds = VALIDATIONS * (1 if plan.average == "none" else 2)
         state.swept, most = len(stage.tiles), TIME_SHARE * float(plan.time_budget_s or 0) / rounds
-    score = validate(module, stage.scenes, stage.tiles[: state.swept], classes=stage.classes, most_s=most)
+    score = validate(module, stage.scenes, stage.tiles[: state.swept], most_s=most)
     state.swept = score.batches
     return score if score.pixels else None
 

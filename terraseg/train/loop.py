@@ -154,7 +154,7 @@ def _stage(
         progress = None
     batches = make_batches(scenes, task.dataset, module, module.step)
     tiles = arrange(scenes, plan)
-    return Stage(plan, task.run, len(task.dataset.legend), scenes, batches, tiles, board, progress, world)
+    return Stage(plan, task.run, task.dataset.coding, scenes, batches, tiles, board, progress, world)
 
 
 def _fit(module: SegmentationModule, conductor: Conductor) -> None:

@@ -25,10 +25,11 @@ RARE = 0.5
 
 @dataclass(frozen=True)
 class Pasting:
-    """The classes whose pixels are copied, and the number of samples of a step among which they are."""
+    """The classes whose pixels are copied, the number of samples of a step among which they are, and whether they overlap."""
 
     classes: tuple[int, ...] = ()
     batch: int = 0
+    overlapping: bool = False
 
 
 NOTHING = Pasting()
@@ -73,7 +74,9 @@ def donors(seed: int, step: int, indices: Sequence[int], batch: int, *, use: int
     return np.where(draws[:, 0] < GIVEN_SHARE, others, -1)
 
 
-def paste(images: Tensor, labels: Tensor, given: Sequence[int], classes: Sequence[int]) -> tuple[Tensor, Tensor]:
+def paste(
+    images: Tensor, labels: Tensor, given: Sequence[int], classes: Sequence[int], *, overlapping: bool = False
+) -> tuple[Tensor, Tensor]:
     """The first samples, with pixels and labels of the `classes` copied over them from others at the same place.
 
     `given` holds for each of the first samples the number of the one that gives, -1 for none; all give what they had before
@@ -86,7 +89,7 @@ def paste(images: Tensor, labels: Tensor, given: Sequence[int], classes: Sequenc
     changed, truth = images[:count].clone(), labels[:count].clone()
     rare = torch.zeros_like(labels, dtype=torch.bool)
     for index in classes:
-        rare |= labels == index
+        rare |= ((labels >> index) & 1).bool() & (labels != VOID) if overlapping else labels == index
     known = truth != VOID
     for number, donor in enumerate(given):
         if donor >= 0:

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from terraseg.core.coding import Coding
 from terraseg.core.dataset import Dataset
 from terraseg.core.fingerprint import Fingerprint
 from terraseg.core.plan import Plan
@@ -17,6 +18,7 @@ from terraseg.errors import BadOption, BandMismatch
 from terraseg.nets.build import build_network, network_stride
 from terraseg.nets.loss_options import LossOptions
 from terraseg.nets.losses import Loss, build_loss
+from terraseg.nets.multilabel_losses import build_multilabel_loss
 from terraseg.nets.parts import freeze_encoder
 from terraseg.store.bundle import read_spec
 from terraseg.train.augment import Augmentation, finite_float
@@ -36,12 +38,14 @@ class Recipe:
     """What a step needs besides the network: the changes to a batch, the loss, and the samples this process holds.
 
     `table` (256,) says how much a pixel of each label counts in a mean of the loss: its class's weight, 0 for void.
+    `coding` tells what labels mean.
     """
 
     plan: Plan
     augmentation: Augmentation
     loss: Loss
     table: Tensor
+    coding: Coding
     world: World = ALONE
 
     @property
@@ -156,7 +160,8 @@ def build_module(
     _check(dataset, fingerprint)
     check_share(world, plan.batch)
     options = LossOptions(class_weights=plan.class_weights, label_smoothing=plan.label_smoothing)
-    table = label_table(options.weights_for(len(dataset.legend)))
+    coding = dataset.coding
+    table = label_table(options.weights_for(coding.classes), coding)
     with seeded(integer_seed(plan.seed, WEIGHTS, 0)):
         built = network() if network is not None else _planned(dataset, plan)
     if network is None:
@@ -167,9 +172,10 @@ def build_module(
         bands=dataset.bands,
         mean=means(fingerprint),
         std=deviations(fingerprint),
-        pasting=Pasting(rare_classes(fingerprint.class_pixels), plan.batch),
+        pasting=Pasting(rare_classes(fingerprint.class_pixels), plan.batch, coding.overlapping),
     )
-    return SegmentationModule(built, Recipe(plan, augmentation, build_loss(plan.loss, options), table, world))
+    loss = build_multilabel_loss(plan.loss, options) if coding.overlapping else build_loss(plan.loss, options)
+    return SegmentationModule(built, Recipe(plan, augmentation, loss, table, coding, world))
 
 
 def _check(dataset: Dataset, fingerprint: Fingerprint) -> None:
@@ -179,7 +185,7 @@ def _check(dataset: Dataset, fingerprint: Fingerprint) -> None:
             f"the fingerprint has the bands {', '.join(names)} and the data set {', '.join(dataset.bands)}: "
             "take the fingerprint again"
         )
-    if len(dataset.legend) < 2:
+    if len(dataset.legend) < 2 and not dataset.coding.overlapping:
         raise BadOption(
             f"the legend has {len(dataset.legend)} classes: a network needs two to tell apart, "
             "add one for the background to the project file"

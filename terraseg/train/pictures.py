@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terraseg.core.classes import VOID, Legend
+from terraseg.core.coding import Coding
 from terraseg.core.fingerprint import Fingerprint
+from terraseg.pixels.colors import label_colors
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
@@ -31,10 +33,7 @@ def picture_grid(
     fingerprint: Fingerprint,
 ) -> NDArray[np.uint8]:
     """Rows of scene, truth and prediction side by side, (n * height, 3 * width, 3) of uint8; void is grey."""
-    table = np.full((256, 3), GREY, dtype=np.uint8)
-    for index, land in enumerate(legend.classes):
-        table[index] = land.rgb
-    table[VOID] = GREY
+    table = label_colors(legend, Coding(len(legend), fingerprint.overlapping), void=GREY)
     rows = [
         np.concatenate([visible(sample, fingerprint), table[truth], table[guess]], axis=1)
         for sample, truth, guess in zip(raw, labels, predicted, strict=True)
@@ -54,12 +53,9 @@ def visible(sample: NDArray[Any], fingerprint: Fingerprint) -> NDArray[np.uint8]
     return np.asarray(np.moveaxis(np.nan_to_num(shares).clip(0, 1) * 255, 0, -1), dtype=np.uint8)
 
 
-def striped(labels: NDArray[np.uint8], legend: Legend) -> Picture:
+def striped(labels: NDArray[np.uint8], legend: Legend, *, overlapping: bool = False) -> Picture:
     """Labels (h, w) in the colours of the legend, (h, w, 3); void is grey with lighter stripes."""
-    table = np.full((256, 3), GREY, dtype=np.uint8)
-    for index, land in enumerate(legend.classes):
-        table[index] = land.rgb
-    picture = table[labels]
+    picture = label_colors(legend, Coding(len(legend), overlapping), void=GREY)[labels]
     rows, cols = np.indices(labels.shape)
     picture[(labels == VOID) & ((rows + cols) % STRIPE_PERIOD < 2)] = STRIPE
     return np.asarray(picture, dtype=np.uint8)

@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terraseg.core.classes import Legend
-from terraseg.core.dataset import Dataset
-from terraseg.core.fingerprint import Fingerprint
-from terraseg.core.plan import Plan
-from terraseg.store.rundir import RunFolder, replacing
+from terraseg.store.rundir import replacing
 from terraseg.train.pictures import GREY, INK, MARGIN, PAPER, Picture, lettering, striped, visible
 from terraseg.train.preview import augmented_batch
+from terraseg.train.trained import Task
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -25,19 +23,16 @@ SMALLEST = 128
 SWATCH = 14
 
 
-def show_batch(
-    dataset: Dataset, fingerprint: Fingerprint, plan: Plan, run: RunFolder, out: Path, *, rows: int = 4
-) -> Path:
-    """Writes `batch_picture` as PNG; gives `out`."""
+def write_picture(picture: Picture, out: Path) -> Path:
+    """Writes a picture (height, width, 3), uint8, as PNG; gives `out`."""
     from PIL import Image
 
-    picture = Image.fromarray(batch_picture(dataset, fingerprint, plan, run, rows=rows))
     with replacing(out) as temporary:
-        picture.save(temporary, "PNG")
+        Image.fromarray(picture).save(temporary, "PNG")
     return out
 
 
-def batch_picture(dataset: Dataset, fingerprint: Fingerprint, plan: Plan, run: RunFolder, *, rows: int = 4) -> Picture:
+def batch_picture(task: Task, *, rows: int = 4) -> Picture:
     """A picture of `PAIRS` patches a row, from the first steps, each beside its mask, with the legend below.
 
     The patches are those of training, augmented and scaled back to the imagery's values; void is grey with stripes. The
@@ -46,30 +41,28 @@ def batch_picture(dataset: Dataset, fingerprint: Fingerprint, plan: Plan, run: R
     from PIL import Image, ImageDraw
 
     count = rows * PAIRS
-    patches = list(_patches(dataset, fingerprint, plan, run, count))
-    side = min(LARGEST, max(SMALLEST, plan.crop))
+    patches = list(_patches(task, count))
+    side = min(LARGEST, max(SMALLEST, task.plan.crop))
     width = PAIRS * (2 * side + 2 + MARGIN) + MARGIN
-    lines = list(_legend_lines(dataset.legend, width))
+    lines = list(_legend_lines(task.dataset.legend, width))
     foot = 2 * MARGIN + len(lines) * (SWATCH + MARGIN)
     picture = Image.new("RGB", (width, rows * (side + MARGIN) + MARGIN + foot), PAPER)
     for number, (patch, mask) in enumerate(patches):
         x = MARGIN + number % PAIRS * (2 * side + 2 + MARGIN)
         y = MARGIN + number // PAIRS * (side + MARGIN)
-        seen = visible(patch, fingerprint)
+        seen = visible(patch, task.fingerprint)
         for offset, part, how in ((0, seen, Image.Resampling.BICUBIC), (side + 2, mask, Image.Resampling.NEAREST)):
             picture.paste(Image.fromarray(part).resize((side, side), how), (x + offset, y))
     _draw_legend(ImageDraw.Draw(picture), lines, picture.height - foot + MARGIN)
     return np.asarray(picture)
 
 
-def _patches(
-    dataset: Dataset, fingerprint: Fingerprint, plan: Plan, run: RunFolder, count: int
-) -> Iterator[tuple[NDArray[np.float32], Picture]]:
+def _patches(task: Task, count: int) -> Iterator[tuple[NDArray[np.float32], Picture]]:
     """Patches (bands, crop, crop) in the imagery's values and their masks (crop, crop, 3), as many as asked for."""
-    for step in range(-(-count // plan.batch)):
-        images, labels = augmented_batch(dataset, fingerprint, plan, run, step=step)
-        for image, truth in list(zip(images, labels, strict=True))[: count - step * plan.batch]:
-            yield image, striped(truth, dataset.legend)
+    for step in range(-(-count // task.plan.batch)):
+        images, labels = augmented_batch(task, step=step)
+        for image, truth in list(zip(images, labels, strict=True))[: count - step * task.plan.batch]:
+            yield image, striped(truth, task.dataset.legend, overlapping=task.dataset.coding.overlapping)
 
 
 Entry = tuple[int, str, tuple[int, int, int]]

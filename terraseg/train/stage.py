@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from terraseg.core.coding import Coding
 from terraseg.core.plan import Plan
 from terraseg.store.cache import TrainingScene
 from terraseg.store.rundir import RunFolder
@@ -18,7 +19,7 @@ class Stage:
 
     plan: Plan
     run: RunFolder
-    classes: int
+    coding: Coding
     scenes: Sequence[TrainingScene]
     batches: Batches
     tiles: Sequence[TileBatch]

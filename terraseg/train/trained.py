@@ -27,7 +27,7 @@ class Task:
     fingerprint: Fingerprint
     plan: Plan
     run: RunFolder
-    cache_gb: float
+    cache_gb: float = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +72,8 @@ def trained_model(task: Task, module: SegmentationModule, state: TrainingState) 
         network_options=architecture_options(plan.network_options),
         provenance=_provenance(network, plan, state, fingerprint) | {"scenes": trained_on},
         reduction=plan.reduction,
+        imagery=fingerprint.imagery,
+        overlapping=dataset.coding.overlapping,
     )
     return TrainedModel(network.eval(), spec)
 

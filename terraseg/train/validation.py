@@ -1,8 +1,8 @@
-"""How good the network is on the validation windows: one confusion matrix over all of them."""
+"""How good the network is on the validation windows: confusions counted over all of them, and what follows."""
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from torch import Tensor
 from terraseg.core.classes import VOID
 from terraseg.core.plan import Plan
 from terraseg.core.window import Window
-from terraseg.nets.scoring import as_classes
-from terraseg.pixels.confusion import confusion
+from terraseg.nets.scoring import mapped_labels
+from terraseg.pixels.confusion import confusions
 from terraseg.store.cache import TrainingScene, cells_of
 from terraseg.train.counted import TILES, uniforms
 from terraseg.train.module import SegmentationModule
@@ -48,31 +48,38 @@ TileBatch = tuple[Tile, ...]
 class Score:
     """Scores over all labelled pixels: mean loss, share of right ones, IoU by class (NaN where a class is absent).
 
-    `matrix` (classes, classes) counts the truth in rows, predictions in columns. `batches` says how much was swept.
+    `matrix` (classes, classes) counts the truth in rows, predictions in columns; where classes are `overlapping` it is
+    (classes, 4), see `class_confusions`. `batches` says how much was swept.
     """
 
     loss: float
     matrix: NDArray[np.int64]
     batches: int
+    overlapping: bool = False
 
     @property
     def pixels(self) -> int:
         """Labelled pixels."""
-        return int(self.matrix.sum())
+        return int(self.matrix[0].sum() if self.overlapping else self.matrix.sum())
 
     @property
     def accuracy(self) -> float:
-        """Share of the pixels that have their true class; NaN without a labelled pixel."""
-        return float(np.trace(self.matrix) / self.pixels) if self.pixels else float("nan")
+        """Share of the pixels that are right; of overlapping classes the mean over them; NaN without a labelled pixel."""
+        if not self.pixels:
+            return float("nan")
+        right = self.matrix[:, [0, 3]].sum() / len(self.matrix) if self.overlapping else np.trace(self.matrix)
+        return float(right / self.pixels)
 
     @property
     def iou(self) -> tuple[float, ...]:
         """Intersection over union by class; NaN for a class that the truth does not hold."""
-        hit = np.diag(self.matrix).astype(np.float64)
-        true, mapped = self.matrix.sum(axis=1), self.matrix.sum(axis=0)
-        return tuple(
-            (hit[k] / (true[k] + mapped[k] - hit[k])).item() if true[k] else float("nan") for k in range(len(hit))
-        )
+        if self.overlapping:
+            _, false, missed, hit = self.matrix.T
+            true, union = missed + hit, false + missed + hit
+        else:
+            hit, true = np.diag(self.matrix), self.matrix.sum(axis=1)
+            union = true + self.matrix.sum(axis=0) - hit
+        return tuple(float(hit[k] / union[k]) if true[k] else float("nan") for k in range(len(hit)))
 
     @property
     def mean_iou(self) -> float:
@@ -135,50 +142,52 @@ def validate(
     scenes: Sequence[TrainingScene],
     batches: Sequence[TileBatch],
     *,
-    classes: int,
     most_s: float = float("inf"),
 ) -> Score:
     """Scores of the network on the tiles, or on as many batches of them as take `most_s` seconds, at least one.
 
     Several processes share the batches, and each gets the scores of all.
     """
-    world = module.recipe.world
+    world, coding = module.recipe.world, module.recipe.coding
     mine = batches[world.rank :: world.size]
-    matrix, total, done = np.zeros((classes, classes), dtype=np.int64), 0.0, 0
+    shape = coding.classes, 4 if coding.overlapping else coding.classes
+    matrix, total, done = np.zeros(shape, dtype=np.int64), 0.0, 0
     started = time.monotonic()
     module.network.eval()
     with torch.inference_mode():
         for batch in mine:
-            counts, loss = _scored(module, *read_tiles(scenes, batch), classes)
+            counts, loss = _scored(module, *read_tiles(scenes, batch))
             matrix, total, done = matrix + counts, total + loss, done + 1
             if time.monotonic() - started > most_s:
                 break
     module.learning(frozen=module.frozen)
     sums = summed(world, torch.tensor([total, *matrix.flatten().tolist()], dtype=torch.float64))
     total, *cells = sums.tolist()
-    matrix = np.asarray(cells).reshape(classes, classes).astype(np.int64)
+    matrix = np.asarray(cells).reshape(shape).astype(np.int64)
     swept = least(world, len(batches) if done == len(mine) else done * world.size)
-    return Score(total / max(1, int(matrix.sum())), matrix, swept)
+    score = Score(0.0, matrix, swept, coding.overlapping)
+    return replace(score, loss=total / max(1, score.pixels))
 
 
-def _scored(module: SegmentationModule, raw: Tensor, labels: Tensor, classes: int) -> tuple[NDArray[np.int64], float]:
-    """Confusion matrix of tiles, and their loss times their labelled pixels; in halves where a GPU lacks the memory."""
-    known = int((labels != VOID).sum())
+def _scored(module: SegmentationModule, raw: Tensor, labels: Tensor) -> tuple[NDArray[np.int64], float]:
+    """Confusions of tiles, and their loss times their labelled pixels; in halves where a GPU lacks the memory."""
+    known, coding = int((labels != VOID).sum()), module.recipe.coding
     if not known:
-        return np.zeros((classes, classes), dtype=np.int64), 0.0
+        void = np.full((1, 1), VOID, dtype=np.uint8)
+        return confusions(void, void, coding), 0.0
     try:
         with module.autocast():
-            logits = as_classes(module.network(module.normalised(raw.to(module.device)))).float()
+            logits = module.network(module.normalised(raw.to(module.device))).float()
         loss = float(module.recipe.loss(logits, labels.to(module.device)))
-        mapped = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
-        return confusion(labels.numpy(), mapped, classes), loss * known
+        mapped = mapped_labels(logits, overlapping=coding.overlapping).cpu().numpy()
+        return confusions(labels.numpy(), mapped, coding), loss * known
     except torch.cuda.OutOfMemoryError:
         if len(raw) == 1:
             raise
     torch.cuda.empty_cache()
     half = len(raw) // 2
-    one = _scored(module, raw[:half], labels[:half], classes)
-    other = _scored(module, raw[half:], labels[half:], classes)
+    one = _scored(module, raw[:half], labels[:half])
+    other = _scored(module, raw[half:], labels[half:])
     return one[0] + other[0], one[1] + other[1]
 
 

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from terraseg.core.classes import Legend
 from terraseg.core.fingerprint import Fingerprint
-from terraseg.nets.scoring import as_classes
+from terraseg.nets.scoring import mapped_labels
 from terraseg.store.cache import TrainingScene
 from terraseg.train.module import SegmentationModule
 from terraseg.train.pictures import confusion_picture, picture_grid
@@ -67,15 +67,16 @@ class Board:
             self.logger.experiment.add_scalar(f"train/{name}", value, step)
 
     def scores(self, step: int, score: Score) -> None:
-        """Scalars of a validation, with the IoU of each class, and its confusion matrix as a picture."""
+        """Scalars of a validation, with the IoU of each class, and a confusion matrix as a picture where there is one."""
         board = self.logger.experiment
         for name, value in (("loss", score.loss), ("accuracy", score.accuracy), ("mean_iou", score.mean_iou)):
             board.add_scalar(f"validation/{name}", value, step)
         for name, value in zip(self.legend.names, score.iou, strict=True):
             if not np.isnan(value):
                 board.add_scalar(f"iou/{name}", value, step)
-        picture = confusion_picture(score.matrix, self.legend.names)
-        board.add_image("validation/confusion", picture, step, dataformats="HWC")
+        if not score.overlapping:
+            picture = confusion_picture(score.matrix, self.legend.names)
+            board.add_image("validation/confusion", picture, step, dataformats="HWC")
 
     def pictures(
         self,
@@ -89,9 +90,10 @@ class Board:
         raw, labels = raw[..., :PICTURE_SIDE, :PICTURE_SIDE], labels[..., :PICTURE_SIDE, :PICTURE_SIDE]
         module.network.eval()
         with torch.inference_mode(), module.autocast():
-            mapped = as_classes(module.network(module.normalised(raw.to(module.device)))).argmax(dim=1)
+            logits = module.network(module.normalised(raw.to(module.device)))
+            mapped = mapped_labels(logits, overlapping=module.recipe.coding.overlapping)
         module.learning(frozen=module.frozen)
-        predicted = mapped.to(torch.uint8).cpu().numpy()
+        predicted = mapped.cpu().numpy()
         grid = picture_grid(raw.numpy(), labels.numpy(), predicted, self.legend, self.fingerprint)
         self.logger.experiment.add_image("validation/scene, truth, prediction", grid, step, dataformats="HWC")
 

@@ -1,10 +1,14 @@
 """The [vectorize] table of the project file."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import NonNegativeFloat
+from pydantic import Field, NonNegativeFloat
 
 from terraseg.core.classes import Legend
+
+BUILDING_WORDS = ("building", "house", "roof")
+"""A class whose name holds one of these is made of buildings, unless the options say which are."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +21,26 @@ class VectorizeOptions:
                         out it is one pixel
     classes             names of the classes that become polygons; empty means all but the background
     include_background  the background becomes polygons too
+    split               names of the classes whose touching objects are parted where they are narrow: buildings, trees
+    buildings           names of the classes that are buildings: they get length, width, orientation and compactness, and
+                        can be regularised; left out, those with building, house or roof in their names
+    regularize          buildings get right angles, 45-degree edges, and round ones become circles
+    regularize_iou      how much of itself a regularised building shares with its raw outline at least (intersection over
+                        union); where it shares less, the outline stays as it is without regularize
+    centerlines         names of the classes of which centre lines with their widths are drawn besides: roads
+    crs                 the coordinate reference system of the polygons, "EPSG:4326" say; left out it is the map's
     """
 
     min_area_m2: NonNegativeFloat = 4.0
     simplify_m: NonNegativeFloat | None = None
     classes: tuple[str, ...] = ()
     include_background: bool = False
+    split: tuple[str, ...] = ()
+    buildings: tuple[str, ...] | None = None
+    regularize: bool = False
+    regularize_iou: Annotated[float, Field(ge=0, le=1)] = 0.95
+    centerlines: tuple[str, ...] = ()
+    crs: str | None = None
 
 
 def chosen_ids(legend: Legend, options: VectorizeOptions) -> tuple[int, ...]:
@@ -34,3 +52,15 @@ def chosen_ids(legend: Legend, options: VectorizeOptions) -> tuple[int, ...]:
     if options.include_background and legend.background_index is not None:
         chosen.add(legend.background_index)
     return tuple(legend.ids[index] for index in sorted(chosen))
+
+
+def building_ids(legend: Legend, options: VectorizeOptions) -> tuple[int, ...]:
+    """The map ids of the classes that are buildings; `UnknownName` for a class that is not in the legend."""
+    if options.buildings is not None:
+        return named_ids(legend, options.buildings)
+    return tuple(c.id for c in legend.classes if any(word in c.name.lower() for word in BUILDING_WORDS))
+
+
+def named_ids(legend: Legend, names: tuple[str, ...]) -> tuple[int, ...]:
+    """The map ids of classes by name; `UnknownName` for a class that is not in the legend."""
+    return tuple(legend.ids[legend.index_of(name)] for name in names)

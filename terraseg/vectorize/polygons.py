@@ -1,4 +1,8 @@
-"""From a class raster to a table of polygons: the room's main function."""
+"""From a class raster to tables of polygons: the room's main functions."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 import numpy as np
 import shapely
@@ -7,15 +11,27 @@ from numpy.typing import NDArray
 from terraseg.core.classreader import ByteRaster, ClassRaster
 from terraseg.core.grid import Grid
 from terraseg.core.polygons import PolygonTable
-from terraseg.shapes.ground import ground_area_m2, ground_length_m, to_degrees
-from terraseg.shapes.simplify import simplify_coverage
-from terraseg.vectorize.merge import DROPPED, Merged, merge_small
-from terraseg.vectorize.options import VectorizeOptions, chosen_ids
-from terraseg.vectorize.regions import Regions, find_regions
-from terraseg.vectorize.trace import trace_regions
+from terraseg.pixels.merge import DROPPED, Merged, merge_small
+from terraseg.pixels.regions import Regions, Wanted, find_regions
+from terraseg.shapes.assemble import Outlines, batches_of, outlines_of
+from terraseg.shapes.assemble import polygons_of as assembled
+from terraseg.shapes.footprint import footprint_columns
+from terraseg.shapes.ground import ground_sizes, to_degrees
+from terraseg.shapes.regularize import Partition, regularize
+from terraseg.vectorize.options import VectorizeOptions, building_ids, chosen_ids, named_ids
+from terraseg.vectorize.reproject import reprojection
+from terraseg.vectorize.split import Neck, split_parts
+from terraseg.vectorize.tenths import start_tenths
+from terraseg.vectorize.trace import Traced, trace_regions
 
 FULL_CONFIDENCE = 254
 """The byte of a confidence raster that stands for probability 1."""
+
+BUILDING_NECK, CROWN_NECK = 0.6, 0.95
+"""Where objects part, as a share of their width: walls run straight on, crowns are round and narrow wherever two meet."""
+
+BATCH = 20_000
+"""Polygons built at once, unless the caller says otherwise."""
 
 
 def polygons_of(
@@ -25,36 +41,129 @@ def polygons_of(
     options: VectorizeOptions | None = None,
     strip_rows: int | None = None,
 ) -> PolygonTable:
-    """The polygons of a class map in map coordinates, with class, ground size and mean confidence.
+    """All polygons of a class map in one table; see `polygon_batches`."""
+    batches = polygon_batches(raster, confidence=confidence, options=options, strip_rows=strip_rows)
+    return PolygonTable.joined(list(batches))
+
+
+def polygon_batches(
+    raster: ClassRaster,
+    *,
+    confidence: ByteRaster | None = None,
+    options: VectorizeOptions | None = None,
+    strip_rows: int | None = None,
+    batch: int = BATCH,
+) -> Iterator[PolygonTable]:
+    """The polygons of a class map in map coordinates, with class, ground size and confidence; at least one table.
 
     All classes are traced and simplified together, so that an outline does not depend on which classes are asked for;
-    then the chosen ones are kept. A polygon that reaches off the Earth, as on a full disk seen from space, gets the area
-    of its pixels on the ground and no perimeter (NaN). The confidence is the mean over the polygon's pixels before its
-    border was simplified. The result does not depend on `strip_rows`, the number of rows held in memory.
+    then the chosen ones are kept, in the order of their first pixels. Where they are all chosen they cover the map once
+    and share their vertices. A polygon that reaches off the Earth, as on a full disk seen from space, gets the area of its
+    pixels on the ground and no perimeter (NaN). The confidence is the mean, and `confidence_p10` the tenth percentile,
+    over the polygon's pixels before its border was simplified. Nothing depends on `strip_rows`, the number of rows held
+    in memory, nor on `batch`, the number of polygons built at once.
     """
     options = options or VectorizeOptions()
     wanted = chosen_ids(raster.legend, options)
-    regions = find_regions(raster, confidence=confidence, strip_rows=strip_rows)
+    project = reprojection(raster.grid.crs, options.crs)
+    with ExitStack() as stack:
+        map_ = _traced(raster, confidence, options, (stack, strip_rows))
+    numbers = np.flatnonzero(np.isin(map_.merged.class_id, wanted))
+    for chosen in batches_of(numbers, batch) if len(numbers) else [numbers]:
+        yield project(_table(raster, map_, chosen, options))
+
+
+@dataclass(frozen=True, eq=False)
+class _Map:
+    """All that is known of a map once it was read: regions, what became of them, their outlines and confidences."""
+
+    regions: Regions
+    merged: Merged
+    outlines: Outlines
+    mean: NDArray[np.float64]
+    tenth: NDArray[np.float64] | None
+
+
+def _traced(
+    raster: ClassRaster, confidence: ByteRaster | None, options: VectorizeOptions, how: tuple[ExitStack, int | None]
+) -> _Map:
+    stack, strip_rows = how
+    apart = named_ids(raster.legend, options.split)
+    necks = [Neck(i, BUILDING_NECK if i in building_ids(raster.legend, options) else CROWN_NECK) for i in apart]
+    parts = stack.enter_context(split_parts(raster, necks)) if necks else None
+    small = np.full(256, options.min_area_m2)
+    wanted = Wanted(confidence=confidence, parts=parts, small=small, strip_rows=strip_rows)
+    regions = find_regions(raster, wanted)
     merged = merge_small(
-        regions.class_id, regions.area, regions.borders, min_area=options.min_area_m2 / regions.area_unit
+        regions.class_id, regions.area, regions.borders, min_area=small / regions.area_unit, apart=apart
     )
-    traced = trace_regions(raster, regions, merged)
-    simple = simplify_coverage(traced, tolerance=tolerance_pixels(raster.grid, options.simplify_m))
-    chosen = np.isin(merged.class_id, wanted)
-    outlines = simple[chosen]
+    counts = _summed(merged, regions.confidence_counts)
+    tenths = None if confidence is None else start_tenths(confidence, counts)
+    buildings = np.isin(merged.class_id, building_ids(raster.legend, options) if options.regularize else ())
+    traced = trace_regions(
+        raster,
+        regions,
+        merged,
+        wanted=wanted,
+        tolerance=tolerance_pixels(raster.grid, options.simplify_m),
+        in_full=buildings if options.regularize else None,
+        tenths=tenths,
+    )
+    mean = np.full(len(merged.class_id), np.nan)
+    total = counts.sum(axis=1) * FULL_CONFIDENCE
+    np.divide(_summed(merged, regions.confidence_sum), total, out=mean, where=total > 0)
+    return _Map(
+        regions=regions,
+        merged=merged,
+        outlines=_outlines(traced, buildings, options.regularize_iou),
+        mean=mean,
+        tenth=None if tenths is None else tenths.values() / FULL_CONFIDENCE,
+    )
+
+
+def _outlines(traced: Traced, buildings: NDArray[np.bool_], least_iou: float) -> Outlines:
+    arcs = traced.arcs
+    if buildings.any():
+        partition = Partition(traced.arcs, traced.nodes, traced.raw, traced.raw_of)
+        arcs = regularize(partition, chosen=buildings, least_iou=least_iou)
+    return outlines_of(arcs, traced.nodes)
+
+
+def _table(raster: ClassRaster, map_: _Map, chosen: NDArray[np.int64], options: VectorizeOptions) -> PolygonTable:
+    outlines = assembled(map_.outlines, chosen)
+    crs = raster.grid.crs
     geometry = to_map(outlines, raster.grid)
-    area, perimeter = _sizes(outlines, geometry, raster.grid.crs)
+    area, perimeter = _sizes(outlines, geometry, crs)
     unknown = np.isnan(area)
-    area[unknown] = (_summed(merged, regions.area)[chosen] * regions.area_unit)[unknown]
-    return PolygonTable(
-        geometry=geometry,
-        class_id=merged.class_id[chosen],
-        area=area,
-        perimeter=perimeter,
-        confidence=_mean_confidence(regions, merged)[chosen],
-        legend=raster.legend,
-        crs=raster.grid.crs,
-    )
+    if unknown.any():
+        pixels = _summed(map_.merged, map_.regions.area) * map_.regions.area_unit
+        area[unknown] = pixels[chosen][unknown]
+    class_id = map_.merged.class_id[chosen]
+    attributes = {} if map_.tenth is None else {"confidence_p10": map_.tenth[chosen]}
+    is_building = np.isin(class_id, building_ids(raster.legend, options)) & np.isfinite(perimeter)
+    shapes = geometry if crs is not None else outlines
+    if building_ids(raster.legend, options):
+        attributes |= _building_columns(shapes, crs, is_building, (area, perimeter))
+    # Each ring repeats its first vertex at its end.
+    rings = shapely.get_num_interior_rings(shapes) + 1
+    attributes["n_vertices"] = (shapely.get_num_coordinates(shapes) - rings).astype(np.int32)
+    return PolygonTable(geometry, class_id, area, perimeter, map_.mean[chosen], raster.legend, crs, attributes)
+
+
+def _building_columns(
+    shapes: NDArray[np.object_],
+    crs: str | None,
+    is_building: NDArray[np.bool_],
+    sizes: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> dict[str, NDArray[np.float64]]:
+    """The columns of buildings, NaN in the rows of everything else."""
+    area, perimeter = sizes
+    own = footprint_columns(shapes[is_building], crs, area=area[is_building], perimeter=perimeter[is_building])
+    columns = {}
+    for name, values in own.items():
+        columns[name] = np.full(len(shapes), np.nan)
+        columns[name][is_building] = values
+    return columns
 
 
 def tolerance_pixels(grid: Grid, simplify_m: float | None) -> float:
@@ -81,22 +190,15 @@ def _sizes(
     if crs is None:
         return shapely.area(outlines), shapely.length(outlines)
     area, perimeter = np.full(len(geometry), np.nan), np.full(len(geometry), np.nan)
-    on_earth = np.isfinite(shapely.bounds(to_degrees(geometry, crs))).all(axis=1)
-    area[on_earth] = ground_area_m2(geometry[on_earth], crs)
-    perimeter[on_earth] = ground_length_m(geometry[on_earth], crs)
+    degrees = to_degrees(geometry, crs)
+    on_earth = np.isfinite(shapely.bounds(degrees)).all(axis=1)
+    area[on_earth], perimeter[on_earth] = ground_sizes(degrees[on_earth], crs)
     return area, perimeter
 
 
-def _mean_confidence(regions: Regions, merged: Merged) -> NDArray[np.float64]:
-    """Mean probability by merged region; NaN where none of its pixels has one."""
-    sums, counts = _summed(merged, regions.confidence_sum), _summed(merged, regions.confidence_count)
-    mean = np.full(len(merged.class_id), np.nan)
-    np.divide(sums, counts * FULL_CONFIDENCE, out=mean, where=counts > 0)
-    return mean
-
-
-def _summed(merged: Merged, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums over the old regions of each merged one."""
+def _summed(merged: Merged, values: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Sums over the old regions of each merged one, along the first axis."""
     kept = merged.owner != DROPPED
-    sums = np.bincount(merged.owner[kept], weights=values[kept], minlength=len(merged.class_id))
-    return sums.astype(np.float64)
+    sums = np.zeros((len(merged.class_id), *values.shape[1:]))
+    np.add.at(sums, merged.owner[kept], values[kept])
+    return sums

@@ -38,20 +38,23 @@ def test_nothing_to_prepare_is_an_error() -> None:
 
 
 def test_a_batch_is_drawn_as_the_command_draws_it(data: ts.Data, tmp_path: Path) -> None:
-    from terraseg.train.showbatch import show_batch
+    from terraseg.train.showbatch import batch_picture, write_picture
+    from terraseg.train.trained import Task
 
     shown = np.asarray(Image.open(io.BytesIO(data.show_batch(2)._repr_png_())).convert("RGB"))
     plan = ts.UNet(data).plan()
-    drawn = show_batch(data.dataset, data.fingerprint, plan, data.project.run, tmp_path / "batch.png", rows=2)
+    task = Task(data.dataset, data.fingerprint, plan, data.project.run)
+    drawn = write_picture(batch_picture(task, rows=2), tmp_path / "batch.png")
     np.testing.assert_allclose(shown.astype(int), np.asarray(Image.open(drawn)).astype(int), atol=2)
 
 
 def test_the_patches_shown_are_those_of_training(data: ts.Data, folder: Path) -> None:
     """Without augmentation each one lies somewhere in the scene, pixel by pixel."""
     from terraseg.train.preview import augmented_batch
+    from terraseg.train.trained import Task
 
     plan = ts.UNet(data, network="simple-unet").plan(augment=(), batch=3, crop=24)
-    images, masks = augmented_batch(data.dataset, data.fingerprint, plan, data.project.run)
+    images, masks = augmented_batch(Task(data.dataset, data.fingerprint, plan, data.project.run))
     scene = data.dataset.scenes[0]
     with open_raster(scene.imagery) as raster:
         whole = raster.read(scene.grid.window).pixels

@@ -38,10 +38,11 @@ def test_it_draws_training_patches_and_trains_nothing(tmp_path: Path, capsys: py
     make_raster(tmp_path / "truth.tif", grid, bands=["label"], pixels=truth[None])
     config, folder = tmp_path / "terraseg.toml", tmp_path / "runs/a"
     config.write_text(PROJECT)
-    assert run(["train", "--show-batch", "--config", str(config)]) == 0
+    assert run(["train", "--show-batch", "--cache-gb", "0", "--config", str(config)]) == 0
     assert capsys.readouterr().out.split() == [str(folder / "figures/batch.png")]
     with Image.open(folder / "figures/batch.png") as picture:
         assert picture.format == "PNG"
         assert picture.width > picture.height / 2 > 200
     assert not (folder / "checkpoints").exists()
     assert not (folder / "model").exists()
+    assert not list((folder / "cache").glob("**/pixels.npy")), "--cache-gb 0 copies no scene"

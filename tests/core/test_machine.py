@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from terraseg.core.machine import cores_available, memory_available
+from terraseg.core.machine import (
+    cores_available,
+    memory_available,
+    multiplies_bf16,
+    multiplies_int8,
+    processor_features,
+)
 
 GIB = 2**30
 
@@ -113,3 +119,26 @@ def test_a_system_without_these_files_still_gives_a_figure(tmp_path: Path) -> No
 def test_this_machine_has_at_least_one_core_and_some_memory() -> None:
     assert 1 <= cores_available() <= (os.cpu_count() or 1)
     assert 0 < memory_available() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@pytest.mark.parametrize(
+    ("line", "bf16", "int8"),
+    [
+        ("flags\t\t: fpu sse2 avx2 avx512f avx512_bf16 avx512_vnni", True, True),
+        ("flags\t\t: fpu sse2 avx2 avx512f avx512_vnni", False, True),
+        ("flags\t\t: fpu sse2 avx2", False, False),
+        ("Features\t: fp asimd asimddp i8mm bf16", True, True),
+        ("", False, False),
+    ],
+)
+def test_short_arithmetic_is_read_from_the_processor_s_features(
+    tmp_path: Path, line: str, bf16: bool, int8: bool
+) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(f"processor\t: 0\nmodel name\t: flags of none\n{line}\n")
+    assert multiplies_bf16(tmp_path) == bf16
+    assert multiplies_int8(tmp_path) == int8
+
+
+def test_a_machine_that_says_nothing_of_itself_has_no_known_features(tmp_path: Path) -> None:
+    assert processor_features(tmp_path) == frozenset()

@@ -16,7 +16,8 @@ from terraseg.core.grid import Grid
 from terraseg.core.polygons import PolygonTable
 from terraseg.errors import BadOption, UnknownClass, UnknownName
 from terraseg.measure.options import MeasureOptions
-from terraseg.measure.stats import Statistics, class_areas, measure, object_stats
+from terraseg.measure.sizes import object_stats
+from terraseg.measure.stats import Statistics, class_areas, measure
 from terraseg.shapes.ground import Affine6, ground_area_m2
 
 LEGEND = Legend(

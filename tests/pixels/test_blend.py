@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from terraseg.pixels.blend import Blender, decide, reach_weights, to_byte, to_host
+from terraseg.core.window import Window
+from terraseg.pixels.blend import Blender, decide, reach_weights, to_byte, to_host, uncertainty
 from terraseg.pixels.tiling import Axis, Lattice, Region, tile_order
 
 
@@ -90,6 +91,22 @@ def test_any_part_of_the_raster_is_blended_to_the_same_bits(lattice: Lattice, da
     assert np.array_equal(blend_region(lattice, region, 2), expected)
 
 
+@given(lattices(), st.data())
+@settings(max_examples=150, deadline=None)
+def test_any_window_is_blended_to_the_same_bits_from_the_tiles_in_it(lattice: Lattice, data: st.DataObject) -> None:
+    row, col = data.draw(st.integers(0, lattice.height - 1)), data.draw(st.integers(0, lattice.width - 1))
+    height = data.draw(st.integers(1, lattice.height - row))
+    window = Window(row, col, height, data.draw(st.integers(1, lattice.width - col)))
+    whole = blend_region(lattice, lattice.region, 2)
+    found = np.full_like(whole, np.nan)
+    blender = Blender(lattice, lattice.region_of(window))
+    for place in tile_order(lattice.tiles_of(window)):
+        cell = blender.add(*place, scores_at(lattice, *place, 2))
+        if cell is not None:
+            found[:, *lattice.cell(*place).slices] = cell
+    assert np.array_equal(found[:, *window.slices], whole[:, *window.slices])
+
+
 @given(lattices())
 @settings(max_examples=50, deadline=None)
 def test_torch_tensors_blend_as_numpy_arrays_do(lattice: Lattice) -> None:
@@ -162,3 +179,19 @@ def test_decide_agrees_with_argmax(probabilities: NDArray[np.float32]) -> None:
 def test_bytes_leave_255_for_nodata() -> None:
     assert to_byte(np.array([0, 0.5, 1], dtype=np.float32)).tolist() == [0, 127, 254]
     assert to_byte(np.array([1.0001], dtype=np.float32)).tolist() == [254]
+
+
+def test_uncertainty_is_the_entropy_of_what_a_pixel_may_be() -> None:
+    sure, even, half = [1.0, 0, 0, 0], [0.25] * 4, [0.5, 0.5, 0, 0]
+    probabilities = np.array([sure, even, half], dtype=np.float32).T[:, :, None]
+    assert uncertainty(probabilities)[:, 0].tolist() == [0, 254, 127]
+    assert uncertainty(probabilities, overlapping=True)[:, 0].tolist() == [0, round(254 * 0.8113), 254]
+
+
+@given(arrays(np.float32, (3, 4, 4), elements=st.floats(0, 1, width=32)))
+@settings(max_examples=30, deadline=None)
+def test_torch_tensors_have_the_same_uncertainty(raw: NDArray[np.float32]) -> None:
+    torch = pytest.importorskip("torch")
+    shares = (raw + np.float32(0.01)) / (raw + np.float32(0.01)).sum(axis=0)
+    found = to_host(uncertainty(torch.from_numpy(shares)))
+    assert np.abs(found.astype(int) - uncertainty(shares).astype(int)).max() <= 1

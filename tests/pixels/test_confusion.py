@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from terraseg.core.coding import Coding
 from terraseg.pixels import confusion as module
-from terraseg.pixels.confusion import confusion, count_unpredicted
+from terraseg.pixels.confusion import cell_confusions, confusion, confusions, count_unpredicted
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8], int]
 
@@ -72,3 +73,17 @@ def test_an_index_that_is_no_class_is_refused(truth: int, prediction: int, name:
 def test_arrays_of_two_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="must be equal"):
         confusion(np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8), 2)
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 999))
+def test_cells_hold_the_confusions_of_their_pixels(overlapping: bool, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    coding = Coding(3, overlapping)
+    values = [*range(coding.codes), 255]
+    truth, mapped = (random.choice(values, (7, 9)).astype(np.uint8) for _ in range(2))
+    cells = random.integers(0, 4, (7, 9))
+    found = cell_confusions(truth, mapped, coding, cells)
+    for cell in range(len(found)):
+        np.testing.assert_array_equal(found[cell], confusions(truth[cells == cell], mapped[cells == cell], coding))

@@ -1,7 +1,7 @@
 """The tile lattice against counting pixel by pixel."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from terraseg.core.window import Window
@@ -22,6 +22,7 @@ def lattices(draw: st.DrawFn) -> Lattice:
     return Lattice(draw(size), draw(size), tile, draw(st.integers(0, tile - 1)))
 
 
+@settings(deadline=None)
 @given(axes())
 def test_cells_cover_the_axis_once_and_lie_in_their_tiles(axis: Axis) -> None:
     covered = [p for i in range(axis.count) for p in range(*axis.cell(i))]
@@ -32,6 +33,7 @@ def test_cells_cover_the_axis_once_and_lie_in_their_tiles(axis: Axis) -> None:
         assert stop - start == axis.size
 
 
+@settings(deadline=None)
 @given(axes())
 def test_tiles_stand_on_multiples_of_the_step_but_for_the_last(axis: Axis) -> None:
     starts = [axis.span(i)[0] for i in range(axis.count)]
@@ -40,6 +42,7 @@ def test_tiles_stand_on_multiples_of_the_step_but_for_the_last(axis: Axis) -> No
     assert starts == sorted(set(starts)), "no tile stands where another one does"
 
 
+@settings(deadline=None)
 @given(axes())
 def test_at_most_two_tiles_meet_at_a_pixel(axis: Axis) -> None:
     for pixel in range(axis.length):
@@ -47,6 +50,7 @@ def test_at_most_two_tiles_meet_at_a_pixel(axis: Axis) -> None:
         assert 1 <= len(meeting) <= 2
 
 
+@settings(deadline=None)
 @given(axes(), st.integers(-5, 125), st.integers(-5, 125))
 def test_owning_and_reaching_find_the_tiles_that_a_search_finds(axis: Axis, start: int, stop: int) -> None:
     pixels = set(range(max(0, start), min(stop, axis.length)))
@@ -56,6 +60,7 @@ def test_owning_and_reaching_find_the_tiles_that_a_search_finds(axis: Axis, star
     assert list(axis.reaching(start, stop)) == reaching
 
 
+@settings(deadline=None)
 @given(lattices(), st.data())
 def test_a_tile_is_the_same_whatever_area_is_asked_for(lattice: Lattice, data: st.DataObject) -> None:
     """An area of interest picks tiles of the one lattice, all that have a part in its cells and no other."""
@@ -77,15 +82,36 @@ def test_a_tile_is_the_same_whatever_area_is_asked_for(lattice: Lattice, data: s
     assert list(picked) == [place for place in everything if place in picked], "in the order of the whole"
 
 
-@given(lattices(), st.integers(1, 9))
-def test_panels_part_the_columns(lattice: Lattice, columns: int) -> None:
-    panels = list(lattice.panels(lattice.region, columns))
-    assert [c for panel in panels for c in panel.cols] == list(lattice.region.cols)
-    assert all(1 <= len(panel.cols) <= columns and panel.rows == lattice.region.rows for panel in panels)
-    widths = [len(panel.cols) for panel in panels]
-    assert max(widths) - min(widths) <= 1
+@st.composite
+def aligned_axes(draw: st.DrawFn) -> tuple[Axis, int]:
+    """An axis of tiles that do not fade, and the halo that each pixel is to have."""
+    align, halo = draw(st.integers(1, 5)), draw(st.integers(0, 4))
+    halo = -(-halo // align) * align
+    tile = 2 * halo + align * draw(st.integers(1, 4))
+    return Axis(draw(st.integers(1, 120)), tile, 2 * halo, align), halo
 
 
+@settings(deadline=None)
+@given(aligned_axes())
+def test_aligned_tiles_stand_on_their_lattice_and_give_every_pixel_its_halo(made: tuple[Axis, int]) -> None:
+    axis, halo = made
+    covered = [p for i in range(axis.count) for p in range(*axis.cell(i))]
+    assert covered == list(range(axis.length))
+    for i in range(axis.count):
+        (start, stop), (first, last) = axis.span(i), axis.cell(i)
+        assert start % axis.align == 0
+        assert start == 0 or first - start >= halo
+        assert stop == axis.length or stop - last >= halo
+        assert axis.reach(i) == (first, last), "no tile has a part in another's pixels"
+        assert stop - start < axis.tile + axis.align
+
+
+def test_aligned_tiles_off_their_lattice_are_refused() -> None:
+    with pytest.raises(BadOption, match="multiple of the lattice"):
+        Axis(100, 30, 8, 8)
+
+
+@settings(deadline=None)
 @given(lattices())
 def test_every_window_lies_in_the_raster_and_holds_its_cell(lattice: Lattice) -> None:
     raster = Window(0, 0, lattice.height, lattice.width)
@@ -106,16 +132,9 @@ def test_an_empty_area_needs_no_tile() -> None:
     assert region.count == 0
     assert lattice.extent(region).is_empty
     assert list(tile_order(lattice.needed(region))) == []
-    assert list(lattice.panels(region, 3)) == []
 
 
 @pytest.mark.parametrize(("tile", "overlap"), [(16, 16), (16, -1), (0, 0)])
 def test_an_overlap_that_leaves_no_step_is_refused(tile: int, overlap: int) -> None:
     with pytest.raises(BadOption, match=r"overlap|tile"):
         Lattice(50, 50, tile, overlap)
-
-
-def test_panels_of_no_columns_are_refused() -> None:
-    lattice = Lattice(50, 50, 16, 4)
-    with pytest.raises(BadOption, match="at least 1"):
-        list(lattice.panels(lattice.region, 0))

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from terraseg.core.coding import Coding
 from terraseg.pixels.variogram import class_planes, correlation_range, correlogram
 
 
@@ -43,7 +44,7 @@ def test_the_range_of_labels_grows_with_their_patches() -> None:
     for side in (4, 12, 24):
         blocks = generator.integers(0, 3, (240 // side, 240 // side)).astype(np.uint8)
         indices = blocks.repeat(side, 0).repeat(side, 1)
-        ranges.append(correlation_range(correlogram(class_planes(indices, 3), known)))
+        ranges.append(correlation_range(correlogram(class_planes(indices, Coding(3)), known)))
     # Correlation within squares falls in a line: 1/e is reached at (1 - 1/e) of their side.
     assert ranges == pytest.approx([0.632 * side for side in (4, 12, 24)], rel=0.12)
 

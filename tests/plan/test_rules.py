@@ -120,6 +120,20 @@ def test_the_narrowest_objects_say_how_far_imagery_is_reduced(facts: Fingerprint
     assert plan.gsd_m == (None if facts.gsd_m is None else facts.gsd_m * reduction)
 
 
+def test_ground_that_is_seen_often_is_varied_and_the_weights_held_back() -> None:
+    """0.1 s a sample of 128 px on a million pixels: about eight rounds a minute."""
+    facts = replace(FACTS, train_pixels=1_000_000)
+    timed = replace(LAPTOP, timings=(StepTime("unet-light", "resnet18", 128, 0.1, 10**8),))
+    short, long = (
+        make_plan(facts, timed, TrainingOptions(TrainOptions(time_budget=budget))) for budget in ("10m", "30m")
+    )
+    assert set(long.augment) - set(short.augment) == {"scale", "cutmix"}
+    assert long.weight_decay > short.weight_decay
+    assert "251 times" in long.reasons["augment"]
+    rounds = make_plan(facts, LAPTOP, TrainingOptions(TrainOptions(epochs=200)))
+    assert rounds.augment == long.augment
+
+
 def test_a_step_stays_within_half_of_the_memory() -> None:
     small = replace(LAPTOP, memory=10**9, timings=(StepTime("unet-light", "resnet18", 128, 0.1, 10**8),))
     plan = make_plan(FACTS, small, TrainingOptions())
@@ -152,6 +166,13 @@ def test_measurements_are_not_given_other_colours() -> None:
     assert "photometric" not in make_plan(replace(FACTS, dtype="uint16"), LAPTOP, TrainingOptions()).augment
 
 
+def test_from_given_weights_patches_are_mixed_and_the_weights_held_back() -> None:
+    started = make_plan(FACTS, LAPTOP, TrainingOptions(TrainOptions(pretrained_path="weights.safetensors")))
+    blank = make_plan(FACTS, LAPTOP, TrainingOptions())
+    assert set(started.augment) - set(blank.augment) == {"cutmix"}
+    assert started.weight_decay > blank.weight_decay
+
+
 def test_nothing_stops_early_where_nothing_judges() -> None:
     assert make_plan(replace(FACTS, validation_pixels=0), LAPTOP, TrainingOptions()).patience == 0
 
@@ -170,5 +191,7 @@ def test_other_durations_are_refused(text: str) -> None:
 def test_two_lengths_or_a_nonsense_size_are_refused() -> None:
     with pytest.raises(BadOption, match="choose one"):
         TrainOptions(steps=5, time_budget="8m")
+    with pytest.raises(BadOption, match="cache_gb = -1"):
+        SampleOptions(cache_gb=-1)
     with pytest.raises(BadOption, match="crop = 0"):
         SampleOptions(crop=0)

@@ -3,6 +3,8 @@
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,14 @@ from hypothesis import strategies as st
 from terraseg.core.classes import VOID
 from terraseg.core.dataset import Imagery
 from terraseg.errors import BadOption, BandMismatch, BrokenBundle
-from terraseg.predict import budget
+from terraseg.predict import sweep
+from terraseg.predict.budget import plan_sweep
+from terraseg.predict.memory import peak_memory_mb
 from terraseg.predict.options import PredictOptions
-from terraseg.predict.sweep import peak_memory_mb, predict_raster
+from terraseg.predict.sweep import MapJob, predict_raster
+from terraseg.store import mapwriter
 from terraseg.store.classmap import read_class_map
-from terraseg.store.mapwriter import layer_path
+from terraseg.store.maplayers import layer_path
 from terraseg.store.raster import open_raster
 
 ALL = PredictOptions(confidence=True, probabilities=True, threads=1)
@@ -57,20 +62,28 @@ def test_a_pointwise_model_gives_the_whole_images_result(
     assert np.abs(found["probabilities"] - expected * 254).max() <= 0.501
 
 
+def _narrow(columns: int, *args: Any, **kwargs: Any) -> Any:
+    """A plan with panels of so many block columns."""
+    return replace(plan_sweep(*args, **kwargs), panel_columns=columns)
+
+
 def test_panels_and_batches_do_not_change_a_byte(
     tmp_path: Path, make_source: Any, make_scorer: Any, make_spec: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model that answers by place in the tile, so that every seam would show."""
     source = make_source(150, 260)
     source.valid[20:90, 100:180] = False
+    monkeypatch.setattr(mapwriter, "BLOCK", 32)
+    monkeypatch.setattr(sweep, "BLOCK", 32)
     results = {}
     for columns, batch in [(99, 1), (1, 1), (2, 4), (3, 7), (5, 1)]:
-        monkeypatch.setattr(budget, "panel_columns", lambda *_, n=columns: n)
+        plan = partial(_narrow, columns)
+        monkeypatch.setattr(sweep, "plan_sweep", plan)
         out = tmp_path / f"{columns}-{batch}" / "map.tif"
         options = PredictOptions(confidence=True, probabilities=True, batch=batch, threads=1)
         scorer = make_scorer(make_spec(32, 12), bias=0.8)
         summary = predict_raster(source, scorer, out, options=options)
-        assert (summary.tiles > 8 * 13) == (columns < 13), "panels score the columns that they share twice"
+        assert (summary.tiles > 8 * 13) == (columns < 9), "panels score the columns that they share twice"
         results[columns, batch] = digest(out)
         assert {shape[0] for shape in scorer.batches} == {batch}, "the scorer always gets full batches"
     assert all(found == results[99, 1] for found in results.values())
@@ -183,7 +196,7 @@ def test_a_raster_that_does_not_fit_is_refused_before_anything_is_written(
 
 def test_provenance_becomes_tags_of_the_map(tmp_path: Path, make_source: Any, make_scorer: Any, make_spec: Any) -> None:
     provenance = {"TERRASEG_MODEL": "sha256:abc", "TERRASEG_VERSION": "0.1.0"}
-    predict_raster(make_source(40, 40), make_scorer(make_spec()), tmp_path / "map.tif", provenance=provenance)
+    predict_raster(make_source(40, 40), make_scorer(make_spec()), tmp_path / "map.tif", job=MapJob(provenance))
     with read_class_map(tmp_path / "map.tif") as reader:
         assert provenance.items() <= reader.tags.items()
 
@@ -213,7 +226,8 @@ def test_peak_memory_is_the_processes_own(tmp_path: Path) -> None:
     """In a fresh process: what it held at its height, and nothing of what its parent holds."""
     script = """
 import numpy as np
-from terraseg.predict.sweep import peak_memory_mb
+from terraseg.predict.budget import plan_sweep
+from terraseg.predict.memory import peak_memory_mb
 before = peak_memory_mb()
 np.ones(200 * 2**17).sum()
 print(before, peak_memory_mb())

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from terraseg.core.classes import LandClass, Legend
+from terraseg.core.coding import Coding
 from terraseg.core.dataset import Dataset, Imagery, LabelRule, Scene
 from terraseg.core.window import Window
 from terraseg.errors import UnknownClass
@@ -87,7 +88,7 @@ def test_cached_and_windowed_scenes_read_the_same(
             assert got[0].dtype == np.dtype(dtype)
             assert np.array_equal(got[0], pixels[:, *window.slices])
             assert np.array_equal(got[1], labels[window.slices])
-        assert np.array_equal(found.counts, cell_counts(labels, 2))
+        assert np.array_equal(found.counts, cell_counts(labels, Coding(2)))
 
 
 @pytest.mark.parametrize("cache_gb", [1.0, 0.0])
@@ -114,13 +115,13 @@ def test_reduced_scenes_hold_means_and_commonest_classes(
                 counts = np.bincount(labels[place].ravel(), minlength=256)
                 wanted = 255 if 2 * counts[:2].sum() < factor**2 else counts[:2].argmax()
                 assert truth[row, col] == wanted
-        assert np.array_equal(found.counts, cell_counts(found.read(grid.window)[1], 2))
+        assert np.array_equal(found.counts, cell_counts(found.read(grid.window)[1], Coding(2)))
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 3))
 def test_cells_count_the_pixels_of_each_class(height: int, width: int, seed: int) -> None:
     labels = np.random.default_rng(seed).choice([0, 1, 2, 255], size=(height, width)).astype(np.uint8)
-    counts = cell_counts(labels, 3)
+    counts = cell_counts(labels, Coding(3))
     for k in range(3):
         for row in range(counts.shape[1]):
             for col in range(counts.shape[2]):
@@ -131,7 +132,7 @@ def test_cells_count_the_pixels_of_each_class(height: int, width: int, seed: int
 
 def test_an_index_beyond_the_legend_is_refused() -> None:
     with pytest.raises(UnknownClass, match="class index 2, and the legend has 2 classes"):
-        refuse_unknown(np.array([[0, 2, 255]], dtype=np.uint8), 2, "here")
+        refuse_unknown(np.array([[0, 2, 255]], dtype=np.uint8), Coding(2), "here")
 
 
 def test_a_copy_is_made_once_and_again_when_its_source_changes(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rasterio.enums import ColorInterp
 
 from terraseg.core.dataset import Imagery
 from terraseg.core.window import Window
@@ -178,6 +179,50 @@ def test_a_fourth_band_with_other_values_is_a_channel(tmp_path: Path) -> None:
     facts = read_facts(path)
     assert not facts.has_alpha
     assert facts.bands == (*RGB, "nir")
+
+
+def write_plain(path: Path, pixels: np.ndarray, **interpretation: tuple[ColorInterp, ...]) -> Path:
+    """A GeoTIFF without descriptions."""
+    count, height, width = pixels.shape
+    profile = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": str(pixels.dtype)}
+    transform = rasterio.Affine(*make_grid().transform)
+    with rasterio.open(path, "w", **profile, crs="EPSG:32637", transform=transform) as dataset:
+        dataset.write(pixels)
+        if interpretation:
+            dataset.colorinterp = interpretation["colors"]
+    return path
+
+
+def test_bands_are_named_by_their_colours_in_any_order(tmp_path: Path) -> None:
+    """A file in the order blue, green, red must not be read as red, green, blue."""
+    grid = make_grid()
+    pixels = make_pixels(grid)
+    colors = (ColorInterp.blue, ColorInterp.green, ColorInterp.red)
+    path = write_plain(tmp_path / "bgr.tif", pixels, colors=colors)
+    facts = read_facts(path)
+    assert (facts.bands, facts.named, facts.channels) == (("blue", "green", "red"), True, (1, 2, 3))
+    with open_raster(Imagery((str(path),), RGB)) as raster:
+        assert (raster.read(grid.window).pixels == pixels[::-1]).all()
+
+
+def test_bands_without_names_are_numbered(tmp_path: Path) -> None:
+    facts = read_facts(write_plain(tmp_path / "a.tif", make_pixels(make_grid(), 5, dtype="uint16")))
+    assert (facts.bands, facts.named) == (tuple(f"band_{n}" for n in range(1, 6)), False)
+
+
+def test_told_channels_are_read_whatever_they_are_called(tmp_path: Path) -> None:
+    grid = make_grid()
+    pixels = make_pixels(grid, 5)
+    one = make_raster(tmp_path / "a.tif", grid, bands=("a", "b", "c", "d", "e"), pixels=pixels)
+    other = make_raster(tmp_path / "b.tif", grid, bands=("x", "y"), pixels=pixels[3:])
+    imagery = Imagery((str(one),), ("red", "nir"), None, (5, 2))
+    assert Imagery.from_json(imagery.to_json()) == imagery
+    with open_raster(imagery) as raster:
+        assert (raster.read(grid.window).pixels == pixels[[4, 1]]).all()
+    with open_raster(Imagery((str(one), str(other)), ("red", "nir"), None, (1, 2))) as raster:
+        assert (raster.read(grid.window).pixels == pixels[[0, 4]]).all()
+    with pytest.raises(BandMismatch, match="has 2 bands, and band 3 is asked for"):
+        open_raster(Imagery((str(one), str(other)), ("red", "nir"), None, (1, 3)))
 
 
 @needs_data

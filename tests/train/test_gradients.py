@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from terraseg.core.coding import Coding
 from terraseg.core.dataset import Dataset
 from terraseg.core.fingerprint import Fingerprint
 from terraseg.core.plan import Plan
@@ -39,7 +40,7 @@ def test_pixel_losses_have_the_same_loss_and_gradients_in_any_number_of_parts(
     name: str, parts: int, weights: tuple[float, ...] | None
 ) -> None:
     options = LossOptions(class_weights=weights, label_smoothing=0.1)
-    loss, table = build_loss(name, options), label_table(options.weights_for(3))
+    loss, table = build_loss(name, options), label_table(options.weights_for(3), Coding(3))
     torch.manual_seed(1)
     network = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 3, 1))
     results = []

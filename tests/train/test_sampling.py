@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from terraseg.core.coding import Coding
 from terraseg.core.dataset import Imagery, Scene
 from terraseg.core.window import Window
 from terraseg.errors import EmptyDataset
@@ -28,7 +29,7 @@ class InMemory:
 
     @property
     def counts(self) -> NDArray[np.uint16]:
-        return cell_counts(self.labels, 3)
+        return cell_counts(self.labels, Coding(3))
 
     def read(self, window: Window) -> Block:
         return self.labels[window.slices][None], self.labels[window.slices]

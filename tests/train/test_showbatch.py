@@ -13,7 +13,8 @@ from terraseg.core.plan import Plan
 from terraseg.errors import EmptyDataset
 from terraseg.store.rundir import RunFolder
 from terraseg.train.pictures import GREY, STRIPE
-from terraseg.train.showbatch import PAIRS, SMALLEST, show_batch
+from terraseg.train.showbatch import PAIRS, SMALLEST, batch_picture, write_picture
+from terraseg.train.trained import Task
 
 Easy = tuple[Dataset, Fingerprint]
 
@@ -22,7 +23,7 @@ def test_patches_stand_beside_their_masks_as_the_network_gets_them(easy: Easy, p
     """Bright pixels are roofs in the made scene, so each mask must be red where its patch is bright."""
     run, out = RunFolder(tmp_path / "run"), tmp_path / "figures" / "batch.png"
     shown = replace(plan, augment=("d4", "cutout"))
-    assert show_batch(*easy, shown, run, out, rows=3) == out
+    assert write_picture(batch_picture(Task(*easy, shown, run), rows=3), out) == out
     picture = np.asarray(Image.open(out)).astype(int)
     assert [path.name for path in run.root.iterdir()] == ["cache"]
     cell = 2 * SMALLEST + 10
@@ -42,5 +43,4 @@ def test_patches_stand_beside_their_masks_as_the_network_gets_them(easy: Easy, p
 def test_a_data_set_without_training_windows_is_said(easy: Easy, plan: Plan, tmp_path: Path) -> None:
     bare = replace(easy[0], scenes=tuple(replace(scene, train=()) for scene in easy[0].scenes))
     with pytest.raises(EmptyDataset):
-        show_batch(bare, easy[1], plan, RunFolder(tmp_path / "run"), tmp_path / "batch.png")
-    assert not (tmp_path / "batch.png").exists()
+        batch_picture(Task(bare, easy[1], plan, RunFolder(tmp_path / "run")))

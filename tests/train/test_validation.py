@@ -60,8 +60,8 @@ def test_scores_equal_a_brute_force_count_over_whole_windows(
     module = build_module(dataset, facts_from(dataset), replace(plan, tile=32), network=Threshold)
     with training_scenes(dataset, tmp_path / "cache", cache_gb=1, fill=(0, 0, 0)) as opened:
         tiles = arrange(opened, replace(plan, tile=32))
-        score = validate(module, opened, tiles, classes=2)
-        part = validate(module, opened, tiles, classes=2, most_s=0.0)
+        score = validate(module, opened, tiles)
+        part = validate(module, opened, tiles, most_s=0.0)
     t, g = np.concatenate(truth), np.concatenate(guess)
     matrix = np.array([[np.sum((t == a) & (g == b)) for b in (0, 1)] for a in (0, 1)])
     assert np.array_equal(score.matrix, matrix)

@@ -1,0 +1,154 @@
+"""A model on imagery of another pixel size: each tile is brought to the model's, scored, and its scores brought back.
+
+The sweep works on the raster's own grid throughout: lattice, blending, validity and map know nothing of it.
+"""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import ceil, gcd, isqrt, lcm, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terraseg.core.grid import Grid
+from terraseg.core.modelspec import ModelSpec
+from terraseg.core.scorer import Scorer
+from terraseg.errors import GridMismatch
+from terraseg.pixels.resample import Array, resampled
+from terraseg.predict.values import number
+
+COARSE = 1.5
+"""Ground sample distances further apart than this factor are resampled."""
+SLACK = 1.01
+"""Room in the bounds on factors for what a map projection does to lengths."""
+FURTHEST = 8.0
+"""Beyond this factor nothing is resampled: what a model learnt to see is less than a pixel, or the map mostly made up."""
+FINEST_PART = 8
+LARGEST_TILE, SCORE_BYTES = 1024, 40_000_000
+"""Bounds on the side of a tile in raster pixels, and on the scores of one, where the raster is finer."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Raster pixels to a pixel of the model, downwards and across: above 1 where the raster is finer."""
+
+    rows: Fraction
+    cols: Fraction
+
+    @property
+    def mean(self) -> float:
+        """The geometric mean of both."""
+        return sqrt(self.rows * self.cols)
+
+
+def plan_scale(spec: ModelSpec, grid: Grid) -> Scale | None:
+    """How a raster is to be resampled for a model; None where its pixels are of the model's size, or either is unknown.
+
+    The model's size is that of a training pixel, its shape on the ground included; where the training scenes were of
+    several, a raster within their range is left as it is. Raises `GridMismatch` beyond a factor of `FURTHEST`.
+    """
+    sides = grid.pixel_size_m
+    if spec.gsd_m is None or sides is None:
+        return None
+    shape = sqrt(spec.imagery.aspect if spec.imagery is not None else 1.0)
+    factors = (spec.gsd_m / shape / sides[0], spec.gsd_m * shape / sides[1])
+    if _is_near(spec, sides, factors):
+        return None
+    furthest = max(max(f, 1 / f) for f in factors)
+    if furthest > FURTHEST * SLACK:
+        raise GridMismatch(_too_far(spec, grid, factors))
+    return Scale(*(_simple(f) for f in factors))
+
+
+def _is_near(spec: ModelSpec, sides: tuple[float, float], factors: tuple[float, float]) -> bool:
+    if all(max(f, 1 / f) * SLACK < COARSE for f in factors):
+        return True
+    span = spec.imagery.gsd_range_m if spec.imagery is not None else None
+    if span is None or span[1] < span[0] * COARSE:
+        return False
+    skewed = max(factors[0] / factors[1], factors[1] / factors[0]) >= COARSE
+    return not skewed and span[0] / COARSE < sqrt(sides[0] * sides[1]) < span[1] * COARSE
+
+
+def _simple(factor: float) -> Fraction:
+    """A factor as a fraction of small numbers, so that whole tiles of both sizes line up.
+
+    >>> _simple(2.02), _simple(0.4)
+    (Fraction(2, 1), Fraction(2, 5))
+    """
+    if factor >= 1:
+        return Fraction(factor).limit_denominator(FINEST_PART)
+    return 1 / Fraction(1 / factor).limit_denominator(FINEST_PART)
+
+
+def _too_far(spec: ModelSpec, grid: Grid, factors: tuple[float, float]) -> str:
+    height, width = grid.pixel_size
+    gsd = grid.gsd_m or 0.0
+    wanted = f"gdalwarp -tr {width * factors[1]:.3g} {height * factors[0]:.3g} -r average"
+    if gsd > (spec.gsd_m or 0.0):
+        cure = "what it learnt to see is less than a pixel here: pass finer imagery, or a model trained on such"
+    else:
+        cure = f"make a raster of the model's pixel size first, with {wanted}"
+    return (
+        f"the raster's pixels are {number(gsd)} m on the ground and the model was trained on {number(spec.gsd_m or 0.0)} m, "
+        f"a factor of more than {FURTHEST:.0f}: {cure}; --resample off predicts it as it is"
+    )
+
+
+def scale_note(spec: ModelSpec, grid: Grid, scale: Scale) -> str:
+    """What is said of a raster that is resampled."""
+    how = f"{scale.mean:.3g} times finer" if scale.mean > 1 else f"{1 / scale.mean:.3g} times coarser"
+    return (
+        f"the raster's pixels are {number(grid.gsd_m or 0.0)} m on the ground, {how} than the {number(spec.gsd_m or 0.0)} m the "
+        f"model was trained on: it is resampled as it is read, and the map is on the raster's own grid"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ResampledScorer:
+    """A scorer for pixels of another size than its model's: a `Scorer` whose spec is in the raster's pixels."""
+
+    scorer: Scorer
+    scale: Scale
+    spec: ModelSpec
+
+    @property
+    def device(self) -> str:
+        """Engine and device of the scorer inside."""
+        return self.scorer.device
+
+    def score(self, batch: NDArray[Any]) -> Array:
+        """Class probabilities (n, classes, height, width) of a batch, spread bilinearly or averaged back to its size."""
+        height, width = batch.shape[2:]
+        inner = (_count(height, self.scale.rows), _count(width, self.scale.cols))
+        pixels = resampled(batch, *inner)
+        kind = np.dtype(self.spec.dtype)
+        if kind.kind in "iu":
+            pixels = np.rint(pixels)
+        return resampled(self.scorer.score(pixels.astype(kind)), height, width)
+
+
+def _count(length: int, factor: Fraction) -> int:
+    return max(1, round(length / factor))
+
+
+def rescaled(scorer: Scorer, scale: Scale, gsd_m: float | None) -> ResampledScorer:
+    """A scorer for the raster's pixels. Tile and overlap cover the ground that the model's do, within bounds."""
+    spec = scorer.spec
+    along = _aligned_stride(spec.stride, scale)
+    largest = max(spec.tile, min(LARGEST_TILE, isqrt(SCORE_BYTES // (4 * len(spec.legend)))))
+    tile = min(round(spec.tile * scale.mean), largest)
+    overlap = min(ceil(spec.overlap * scale.mean), tile // 2)
+    if along <= tile - overlap:
+        step = (tile - overlap) // along * along
+        tile = max(step + 1, tile // along * along)
+        overlap = tile - step
+    own = replace(spec, tile=tile, overlap=overlap, stride=along, gsd_m=gsd_m)
+    return ResampledScorer(scorer, scale, own)
+
+
+def _aligned_stride(stride: int, scale: Scale) -> int:
+    """Raster pixels that are a whole number of the model's strides along both axes."""
+    rows, cols = (f.numerator * stride // gcd(stride, f.denominator) for f in (scale.rows, scale.cols))
+    return lcm(rows, cols)

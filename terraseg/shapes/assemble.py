@@ -1,0 +1,147 @@
+"""From arcs to polygons, a batch of regions at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from terraseg.shapes.arcs import OUTSIDE, Arcs
+from terraseg.shapes.chains import END, chains_of, offsets_of
+
+
+@dataclass(frozen=True, eq=False)
+class Outlines:
+    """Arcs with what follows them round each region.
+
+    Half-edge h < n is arc h with the region on its right, n + h the same arc walked back, with the region on its left.
+    `following` (2 n,) is the next half-edge round the region `region` (2 n,), `by_region` (2 n,) sorts them by region.
+    """
+
+    arcs: Arcs
+    region: NDArray[np.int32]
+    following: NDArray[np.int64]
+    by_region: NDArray[np.int64]
+
+
+def outlines_of(arcs: Arcs, nodes: tuple[NDArray[np.integer], NDArray[np.integer]]) -> Outlines:
+    """The arcs, linked where they meet; `nodes` numbers the first and the last node of each arc (anything for rings)."""
+    number = len(arcs)
+    region = np.concatenate([arcs.right, arcs.left])
+    first, last = (np.asarray(n, dtype=np.int64) for n in nodes)
+    start, end = np.concatenate([first, last]), np.concatenate([last, first])
+    leaves = np.concatenate([arcs.leaves, (arcs.arrives + 2) % 4]).astype(np.int64)
+    arrives = np.concatenate([arcs.arrives, (arcs.leaves + 2) % 4]).astype(np.int64)
+    is_ring = np.concatenate([arcs.is_ring, arcs.is_ring])
+    linked = np.flatnonzero(~is_ring & (region != OUTSIDE))
+    slots = np.full(4 * (int(max(start.max(initial=0), end.max(initial=0))) + 1), END, dtype=np.int64)
+    slots[4 * start[linked] + leaves[linked]] = linked
+    following = np.arange(2 * number)
+    # Where a region touches itself over a corner it goes on to the left: a hole so is a ring of its own and never a loop
+    # in the outer one.
+    taken = np.full(len(linked), END, dtype=np.int64)
+    for turn in (3, 0, 1):
+        candidate = slots[4 * end[linked] + (arrives[linked] + turn) % 4]
+        fits = (taken == END) & (candidate != END) & (region[candidate] == region[linked])
+        taken[fits] = candidate[fits]
+    following[linked] = taken
+    return Outlines(arcs, region, following, np.argsort(region, kind="stable"))
+
+
+@dataclass(frozen=True, eq=False)
+class Rings:
+    """Rings (n,) of regions: the half-edges of each in walking order, and its vertices.
+
+    Ring k has the half-edges halves[starts[k]:starts[k + 1]], of which each has `counts` vertices, and the vertices
+    points[offsets[k]:offsets[k + 1]], (x, y) and not closed. `region` is what it goes round, with that on its right hand.
+    """
+
+    halves: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    points: NDArray[np.float64]
+    offsets: NDArray[np.int64]
+    region: NDArray[np.int32]
+
+    def twice_areas(self) -> NDArray[np.float64]:
+        """Twice the signed area of each ring: positive where it turns clockwise on a screen, negative for holes."""
+        if len(self.region) == 0:
+            return np.zeros(0)
+        rings = self.offsets
+        local = self.points - np.repeat(self.points[rings[:-1]], np.diff(rings), axis=0)
+        following = np.arange(1, len(local) + 1)
+        following[rings[1:] - 1] = rings[:-1]
+        x, y = local[:, 0], local[:, 1]
+        return np.asarray(np.add.reduceat(x * y[following] - x[following] * y, rings[:-1]))
+
+
+def rings_of(outlines: Outlines, regions: NDArray[np.integer]) -> Rings:
+    """The rings of some regions, given in ascending order; rings by their first half-edges."""
+    ranked = outlines.region[outlines.by_region]
+    starts, stops = (np.searchsorted(ranked, regions, side=side) for side in ("left", "right"))
+    lengths = stops - starts
+    place = np.arange(lengths.sum()) + np.repeat(starts - offsets_of(lengths)[:-1], lengths)
+    halves = np.sort(outlines.by_region[place])
+    chains = chains_of(np.searchsorted(halves, outlines.following[halves]))
+    halves = halves[chains.order]
+    points, counts = _points(outlines.arcs, halves)
+    offsets = offsets_of(counts)[chains.starts]
+    return Rings(halves, chains.starts, counts, points, offsets, outlines.region[halves[chains.starts[:-1]]])
+
+
+def polygons_of(outlines: Outlines, regions: NDArray[np.integer]) -> NDArray[np.object_]:
+    """The polygons of some regions, given in ascending order; x is the column and y the row, holes are kept.
+
+    Each region must be connected over pixel sides. Rings turn clockwise on a screen outside and the other way round
+    holes. They and their vertices come in the order of the arcs.
+    """
+    if len(regions) == 0:
+        return np.zeros(0, dtype=object)
+    rings = rings_of(outlines, regions)
+    is_hole = rings.twice_areas() < 0
+    polygon = np.searchsorted(regions, rings.region)
+    if (np.bincount(polygon[~is_hole], minlength=len(regions)) != 1).any():
+        raise AssertionError("a region with two outer rings is not connected over pixel sides")
+    sequence = np.lexsort((np.arange(len(is_hole)), is_hole, polygon))
+    place, closed = _closed(rings.offsets, sequence)
+    polygons = offsets_of(np.bincount(polygon, minlength=len(regions)))
+    built = shapely.from_ragged_array(shapely.GeometryType.POLYGON, rings.points[place], (closed, polygons))
+    return np.asarray(built, dtype=object)
+
+
+def batches_of(regions: NDArray[np.integer], size: int) -> Iterator[NDArray[np.integer]]:
+    """The regions, at most `size` at a time."""
+    for start in range(0, len(regions), size):
+        yield regions[start : start + size]
+
+
+def _points(arcs: Arcs, halves: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The vertices (n, 2) of half-edges in walking order, each without its last node, and how many each has."""
+    number = len(arcs)
+    arc = halves % number
+    lengths = np.diff(arcs.offsets)[arc]
+    counts = lengths - ~arcs.is_ring[arc]
+    starts = offsets_of(counts)
+    within = np.arange(starts[-1]) - np.repeat(starts[:-1], counts)
+    is_back = np.repeat(halves >= number, counts)
+    base = np.repeat(arcs.offsets[arc], counts)
+    place = base + np.where(is_back, np.repeat(lengths, counts) - 1 - within, within)
+    return np.column_stack([arcs.x[place], arcs.y[place]]).astype(np.float64), counts
+
+
+def _closed(rings: NDArray[np.int64], sequence: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places of the vertices with rings in a new sequence, each closed by its first vertex, and the ring offsets."""
+    length = np.diff(rings)[sequence] + 1
+    offsets = offsets_of(length)
+    place = np.arange(offsets[-1]) + np.repeat(rings[:-1][sequence] - offsets[:-1], length)
+    place[offsets[1:] - 1] = rings[:-1][sequence]
+    return place, offsets
+
+
+def node_numbers(arcs: Arcs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first and the last node of each arc, numbered by their places; rings have nodes of their own."""
+    first, last = arcs.offsets[:-1], arcs.offsets[1:] - 1
+    y, x = (np.concatenate([v[first], v[last]]).astype(np.int64) for v in (arcs.y, arcs.x))
+    _, number = np.unique(y * (int(x.max(initial=0)) + 1) + x, return_inverse=True)
+    return number[: len(arcs)], number[len(arcs) :]

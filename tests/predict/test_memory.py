@@ -1,0 +1,101 @@
+"""The promise of --max-ram, kept by real processes on rasters of any shape."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from terraseg.errors import BadOption
+from terraseg.predict.memory import peak_memory_mb, resident_mb, settled_mb
+from terraseg.predict.options import PredictOptions
+from terraseg.predict.sweep import predict_raster
+
+CHILD = """
+import json, sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+import numpy as np
+from conftest import FakePatch
+from terraseg.core.classes import LandClass, Legend
+from terraseg.core.grid import Grid
+from terraseg.core.modelspec import ModelSpec
+from terraseg.predict.memory import peak_memory_mb
+from terraseg.predict.options import PredictOptions
+from terraseg.predict.sweep import predict_raster
+
+class Vast:
+    bands, dtype, grid = ("a", "b", "c"), "uint8", Grid(None, (1, 0, 0, 0, 1, 0), {height}, {width})
+    def read(self, window):
+        shape = (window.height, window.width)
+        pixels = np.random.default_rng(window.col).integers(0, 255, (3, *shape), dtype=np.uint8)
+        return FakePatch(pixels, np.ones(shape, dtype=np.bool_))
+
+class Many:
+    device = "fake"
+    legend = Legend(tuple(LandClass(n, "c%d" % n, "#000000") for n in range({classes})))
+    spec = ModelSpec("x", legend, Vast.bands, "uint8", (0.0,) * 3, (1.0,) * 3, None, 256, 32, 32)
+    def score(self, batch):
+        working = np.ones((len(batch), 120, *batch.shape[2:]), dtype=np.float32)
+        scores = np.repeat(batch[:, :1].astype(np.float32), {classes}, axis=1)
+        scores *= np.linspace(0, 1, {classes}, dtype=np.float32)[:, None, None] + working[:, :1, :1, :1]
+        scores /= scores.sum(axis=1, keepdims=True) + 1e-6
+        return scores
+
+class Enough(Exception):
+    pass
+
+def progress(done, total, pixels):
+    if done == {stop}:
+        raise Enough
+
+options = PredictOptions(max_ram={budget!r}, threads=1, probabilities={probabilities!r}, compression="zstd")
+try:
+    predict_raster(Vast(), Many(), Path({out!r}), options=options, progress=progress)
+except Enough:
+    pass
+print(json.dumps(peak_memory_mb()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "classes", "budget", "probabilities"),
+    [(300_000, 2_000, 64, "600M", ""), (2_000, 300_000, 64, "600M", "uint8"), (60_000, 60_000, 6, "300M", "")],
+)
+def test_a_process_stays_within_its_memory(
+    tmp_path: Path, height: int, width: int, classes: int, budget: str, probabilities: str
+) -> None:
+    """Two rows of tiles of the first panel: after that nothing more is ever held."""
+    stop = 40 if classes == 64 else 300
+    values = {"height": height, "width": width, "classes": classes, "budget": budget, "stop": stop}
+    values |= {"tests": str(Path(__file__).parent), "out": str(tmp_path / "map.tif")}
+    script = CHILD.format(**values, probabilities=probabilities or False)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) <= float(budget[:-1])
+
+
+def test_a_budget_that_cannot_be_kept_is_refused_before_anything_is_written(
+    tmp_path: Path, make_source: Any, make_scorer: Any, make_spec: Any
+) -> None:
+    scorer = make_scorer(make_spec())
+    with pytest.raises(BadOption, match=r"max_ram = 20M is too little.*pass at least \d+M"):
+        predict_raster(make_source(90, 90), scorer, tmp_path / "map.tif", options=PredictOptions(max_ram="20M"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scorer_may_say_what_it_takes(make_scorer: Any, make_spec: Any) -> None:
+    scorer = make_scorer(make_spec())
+    scorer.memory_mb = lambda shape: 5000.0 * shape[0]
+    assert settled_mb(scorer, (64, 64), 2) >= 10_000
+    assert scorer.batches == [], "it was not tried"
+    del scorer.memory_mb
+    assert settled_mb(scorer, (64, 64), 2) == pytest.approx(peak_memory_mb(), abs=1)
+    assert scorer.batches == [(2, 2, 64, 64)]
+
+
+def test_memory_is_told_where_the_system_says_nothing(tmp_path: Path) -> None:
+    assert 0 < resident_mb() <= peak_memory_mb()
+    assert resident_mb(tmp_path / "nothing") > 20
