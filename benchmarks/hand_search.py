@@ -12,7 +12,18 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from accuracy import ROOT, SETS, Bench, Trial, last_line, open_bench, patterns, score_model, score_name, terraseg
+from accuracy import (  # type: ignore[import-not-found]  # the script beside this one
+    ROOT,
+    SETS,
+    Bench,
+    Trial,
+    last_line,
+    open_bench,
+    patterns,
+    score_model,
+    score_name,
+    terraseg,
+)
 
 from terraseg.store.rundir import read_json, write_json
 

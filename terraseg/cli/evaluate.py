@@ -36,6 +36,7 @@ def run(
     from terraseg.cli.settings import engine_settings, open_project
     from terraseg.errors import EmptyDataset
     from terraseg.pipeline import baseline, scoring, steps
+    from terraseg.pipeline.cleaning import clean
     from terraseg.pipeline.gain import measure_gain
 
     chosen = engine_settings(engine=engine, precision=precision)
@@ -48,7 +49,7 @@ def run(
     with project.run.locked(), watching() as watch:
         dataset, _ = steps.prepare(project, watch)
         scenes = steps.scenes_to_map(project, dataset)
-        steps.predict(project, scenes, watch)
+        clean(project, steps.predict(project, scenes, watch), watch)
         compared = baseline.score_forest(project, dataset, scenes, watch)
         evaluation = scoring.evaluate(project, dataset, scenes, watch, baseline=compared)
         gain = None

@@ -20,6 +20,7 @@ COMMANDS = {
     "ensemble": "average several models in one",
     "evaluate": "score the maps of a project against its labels",
     "predict": "turn rasters into class maps",
+    "clean": "drop what is unsure, ragged or too small from a class map",
     "vectorize": "turn a class map into polygons",
     "measure": "areas, shares and object sizes of a class map",
     "export": "a model for QGIS, STAC or ArcGIS, or in bytes for speed",

@@ -64,11 +64,12 @@ def _measure_project(config: Path, overrides: list[str]) -> None:
     from terraseg.cli.display import print_files, watching
     from terraseg.cli.settings import open_project
     from terraseg.pipeline import steps
+    from terraseg.pipeline.cleaning import clean
 
     project = open_project(config, overrides)
     with project.run.locked(), watching() as watch:
         dataset, _ = steps.prepare(project, watch)
-        maps = steps.predict(project, steps.scenes_to_map(project, dataset), watch)
+        maps = clean(project, steps.predict(project, steps.scenes_to_map(project, dataset), watch), watch)
         steps.vectorize(project, maps, watch)
         files = steps.measure(project, maps, watch)
     print_files([str(path) for path in files])

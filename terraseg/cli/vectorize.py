@@ -7,6 +7,8 @@ import typer
 
 from terraseg.cli.flags import DEFAULT_CONFIG, Config, Overrides
 
+Names = list[str] | None
+
 
 def run(
     class_map: Annotated[Path | None, typer.Argument(help="A class map; without it, the project's maps.")] = None,
@@ -15,30 +17,67 @@ def run(
     simplify: Annotated[
         float | None, typer.Option("--simplify", help="How far borders may move, in m; 0 keeps pixels.")
     ] = None,
-    classes: Annotated[list[str] | None, typer.Option("--class", help="A class to keep; repeat for more.")] = None,
+    classes: Annotated[Names, typer.Option("--class", help="A class to keep; repeat for more.")] = None,
+    split: Annotated[
+        Names, typer.Option("--split", metavar="CLASS,...", help="Parts touching objects where they are narrow.")
+    ] = None,
+    regularize: Annotated[
+        bool, typer.Option("--regularize", help="Buildings get right angles, round ones become circles.")
+    ] = False,
+    buildings: Annotated[Names, typer.Option("--buildings", metavar="CLASS,...", help="What is a building.")] = None,
+    centerlines: Annotated[
+        Names, typer.Option("--centerlines", metavar="CLASS,...", help="Also draws the middle of streets, with widths.")
+    ] = None,
+    crs: Annotated[str | None, typer.Option("--crs", help="CRS of the polygons; the map's unless said.")] = None,
     config: Config = DEFAULT_CONFIG,
     overrides: Overrides = None,
 ) -> None:
-    """Turns a class map into polygons with class, ground area, perimeter and confidence, styled for QGIS."""
+    """Turns a class map into polygons with class, ground area, perimeter and confidence, styled for QGIS.
+
+    Neighbours share their borders, whatever the raster's size. Buildings get length, width, orientation and compactness
+    besides; --split counts touching trees and buildings one by one.
+    """
     from terraseg.cli.display import print_files, watching
 
+    given: dict[str, object] = {"min_area_m2": min_area, "simplify_m": simplify, "crs": crs}
+    given |= {"classes": tuple(classes or ()), "split": _names(split), "buildings": _names(buildings)}
+    given |= {"centerlines": _names(centerlines), "regularize": regularize}
+    table = {key: value for key, value in given.items() if value not in (None, (), False)}
     if class_map is None:
+        from dataclasses import asdict, replace
+
         from terraseg.cli.settings import open_project
+        from terraseg.core.options import read_options
         from terraseg.pipeline import steps
+        from terraseg.pipeline.cleaning import clean
+        from terraseg.vectorize.options import VectorizeOptions
 
         project = open_project(config, overrides)
+        options = read_options(VectorizeOptions, asdict(project.vectorize) | table, "the command line")
+        project = replace(project, vectorize=options)
         with project.run.locked(), watching() as watch:
             dataset, _ = steps.prepare(project, watch)
-            maps = steps.predict(project, steps.scenes_to_map(project, dataset), watch)
+            maps = clean(project, steps.predict(project, steps.scenes_to_map(project, dataset), watch), watch)
             files = steps.vectorize(project, maps, watch)
         print_files([str(path) for path in files])
         return
+    _vectorize_file(class_map, out or class_map.with_suffix(".gpkg"), table)
+
+
+def _vectorize_file(class_map: Path, out: Path, table: dict[str, object]) -> None:
+    from terraseg.cli.display import print_files
     from terraseg.core.options import read_options
     from terraseg.pipeline.products import polygons_file
     from terraseg.vectorize.options import VectorizeOptions
 
-    given = {"min_area_m2": min_area, "simplify_m": simplify, "classes": tuple(classes or ()) or None}
-    table = {key: value for key, value in given.items() if value is not None}
-    path = out or class_map.with_suffix(".gpkg")
-    polygons_file(class_map, path, read_options(VectorizeOptions, table, "the command line"))
-    print_files([str(path)])
+    polygons_file(class_map, out, read_options(VectorizeOptions, table, "the command line"))
+    print_files([str(out)])
+
+
+def _names(values: Names) -> tuple[str, ...]:
+    """The names in a repeated flag, each of which may hold several with commas between them.
+
+    >>> _names(["building,tree", "road"])
+    ('building', 'tree', 'road')
+    """
+    return tuple(name.strip() for value in values or () for name in value.split(",") if name.strip())

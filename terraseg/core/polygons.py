@@ -62,7 +62,7 @@ class PolygonTable:
 
     def rows(self, chosen: NDArray[Any]) -> "PolygonTable":
         """The rows that a boolean mask or an index array picks."""
-        picked = {name: getattr(self, name)[chosen] for name in _COLUMNS}
+        picked: dict[str, Any] = {name: getattr(self, name)[chosen] for name in _COLUMNS}
         return replace(self, **picked, attributes={name: c[chosen] for name, c in self.attributes.items()})
 
     @staticmethod
@@ -71,7 +71,9 @@ class PolygonTable:
 
         A column that a table lacks is NaN in its rows.
         """
-        columns = {name: np.concatenate([getattr(table, name) for table in tables]) for name in _COLUMNS}
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(table, name) for table in tables]) for name in _COLUMNS
+        }
         names = dict.fromkeys(name for table in tables for name in table.attributes)
         further = {
             name: np.concatenate([t.attributes.get(name, np.full(len(t), np.nan)) for t in tables]) for name in names

@@ -13,6 +13,7 @@ from terraseg.core.split import SplitReport
 from terraseg.core.watch import Watch
 from terraseg.evaluate.options import EvaluateOptions
 from terraseg.pipeline import scoring, steps
+from terraseg.pipeline.cleaning import clean
 from terraseg.pipeline.ledger import Ledger, file_states, key_for
 from terraseg.pipeline.project import Project
 from terraseg.pipeline.splitting import patch_side, read_split, say_split, survey_project, write_split
@@ -52,7 +53,7 @@ def train_folds(project: Project, folds: int, watch: Watch) -> Path:
         # The next fold has other means, and so another cache.
         shutil.rmtree(own.run.cache, ignore_errors=True)
         judged = [scene for scene in dataset.scenes if scene.validation]
-        steps.predict(own, judged, watch)
+        clean(own, steps.predict(own, judged, watch), watch)
         found = scoring.evaluate(own, dataset, judged, watch)
         if found is not None:
             evaluations.append(found)

@@ -39,6 +39,10 @@ class Ledger:
             write_json(self._path, self._entries)
         return bool(same)
 
+    def outputs_of(self, step: str) -> list[Path]:
+        """The files that a step last wrote; none when it never was finished."""
+        return [self._root / name for name in self._entries.get(step, {}).get("outputs", [])]
+
     def key_of(self, step: str) -> str:
         """The key under which a step was last finished; empty when it never was."""
         return str(self._entries.get(step, {}).get("key", ""))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from terraseg.core.watch import SILENT, Watch
 from terraseg.pipeline import baseline, scoring, steps
+from terraseg.pipeline.cleaning import clean
 from terraseg.pipeline.project import Project
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def map_project(
         scenes = steps.scenes_to_map(project, dataset)
         if baseline.is_wanted(project, scenes, watch):
             baseline.train_forest(project, dataset, facts, made, watch)
-        maps = steps.predict(project, scenes, watch, engine=engine)
+        maps = clean(project, steps.predict(project, scenes, watch, engine=engine), watch)
         polygons = steps.vectorize(project, maps, watch)
         statistics = steps.measure(project, maps, watch)
         compared = baseline.score_forest(project, dataset, scenes, watch)

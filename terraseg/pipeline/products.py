@@ -25,10 +25,12 @@ from terraseg.predict.sweep import MapJob, PredictionSummary, predict_raster
 from terraseg.store.bundle import bundle_hash
 from terraseg.store.classmap import ByteReader, open_confidence, read_class_map
 from terraseg.store.layermap import is_layer_map, read_layer_map
+from terraseg.store.maplayers import CONFIDENCE, layer_path
 from terraseg.store.vector import write_polygons
+from terraseg.vectorize.centerlines import center_lines_of
 from terraseg.vectorize.layers import polygons_of_layers
 from terraseg.vectorize.options import VectorizeOptions
-from terraseg.vectorize.polygons import polygons_of
+from terraseg.vectorize.polygons import polygon_batches, polygons_of
 
 
 @dataclass(frozen=True)
@@ -108,16 +110,27 @@ def _inputs_key(imagery: Imagery, model: Model) -> str:
 
 
 def polygons_file(class_map: Path, out: Path, options: VectorizeOptions) -> int:
-    """Writes the polygons of a class map, with their confidence where its raster lies beside it; gives their number."""
-    beside = class_map.with_name(f"{class_map.stem}_confidence.tif")
+    """Writes the polygons of a class map, with their confidence where its raster lies beside it; gives their number.
+
+    Centre lines, where they are asked for, become a layer beside them.
+    """
+    beside = layer_path(class_map, CONFIDENCE)
+    overlapping = is_layer_map(class_map)
     with ExitStack() as stack:
         confidence = stack.enter_context(open_confidence(beside)) if beside.exists() else None
-        table = map_polygons(class_map, confidence, options)
-    write_polygons(table, out, style=qml_for_polygons(table.legend))
+        if overlapping:
+            layers = stack.enter_context(read_layer_map(class_map))
+            legend, lines = layers.legend, None
+            tables = iter([polygons_of_layers(layers, confidence=confidence, options=options)])
+        else:
+            raster = stack.enter_context(read_class_map(class_map))
+            legend, lines = raster.legend, center_lines_of(raster, options) if options.centerlines else None
+            tables = polygon_batches(raster, confidence=confidence, options=options)
+        count = write_polygons(tables, out, style=qml_for_polygons(legend), lines=lines)
     if out.suffix.lower() != ".gpkg":
         # Beside the map the two share one style file.
-        write_style(out, (qml_for_polygons if is_layer_map(class_map) else qml_for_map)(table.legend))
-    return len(table)
+        write_style(out, (qml_for_polygons if overlapping else qml_for_map)(legend))
+    return count
 
 
 def map_polygons(class_map: Path, confidence: ByteReader | None, options: VectorizeOptions) -> PolygonTable:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from terraseg.clean.options import CleanOptions
 from terraseg.core.options import read_options
 from terraseg.engines.options import EngineOptions
 from terraseg.errors import BadOption, UnreadableFile, nearest
@@ -45,6 +46,7 @@ TABLES: dict[str, type[Any]] = {
     "predict": PredictOptions,
     "input": InputOptions,
     "engine": EngineOptions,
+    "clean": CleanOptions,
     "vectorize": VectorizeOptions,
     "measure": MeasureOptions,
     "evaluate": EvaluateOptions,
@@ -70,6 +72,7 @@ class Project:
     predict: PredictOptions
     input: InputOptions
     engine: EngineOptions
+    clean: CleanOptions
     vectorize: VectorizeOptions
     measure: MeasureOptions
     evaluate: EvaluateOptions

@@ -14,6 +14,7 @@ from terraseg.core.plan import Hardware, Plan
 from terraseg.core.watch import Watch
 from terraseg.engines.choose import require_training
 from terraseg.errors import EmptyDataset, RastersFailed, TerrasegError
+from terraseg.pipeline.cleaning import move_predicted, predict_options, predicted_path
 from terraseg.pipeline.inputs import file_imagery
 from terraseg.pipeline.ledger import Ledger, file_states, key_for
 from terraseg.pipeline.probe import start_of, with_timings
@@ -22,6 +23,7 @@ from terraseg.pipeline.splitting import patch_side, read_split, say_split, split
 from terraseg.predict.options import PredictOptions
 from terraseg.prepare.dataset import read_dataset, scene_names
 from terraseg.prepare.discover import expand
+from terraseg.store.maplayers import CONFIDENCE, layer_path
 from terraseg.store.raster import read_facts
 from terraseg.store.rundir import read_json, replacing, write_json
 
@@ -223,7 +225,7 @@ def _further_scenes(project: Project, dataset: Dataset) -> list[Scene]:
 def predict(
     project: Project, scenes: Sequence[Scene], watch: Watch, *, engine: str | None = None, fresh: bool = False
 ) -> list[Path]:
-    """The class map of each scene under `maps/`, those that are up to date too where `fresh`.
+    """The class map of each scene under `maps/`, or `maps/raw/` where they are cleaned, up to date or not where `fresh`.
 
     `engine` takes the place of the project's. Raises `RastersFailed` when the others are done, with those that failed.
     """
@@ -235,22 +237,22 @@ def predict(
     watch.step("predict")
     digest = bundle_hash(run.model)
     options = project.engine if engine is None else replace(project.engine, engine=engine)
+    wanted = predict_options(project)
     job = None
     maps: list[Path] = []
     failures: list[str] = []
     for scene in scenes:
-        out = run.maps / f"{scene.name}.tif"
+        out = predicted_path(project, scene.name)
+        move_predicted(ledger, f"predict {scene.name}", out)
         maps.append(out)
-        key = key_for(
-            digest, predict_key(project.predict), input_key(project), options.key, file_states(scene.imagery.paths)
-        )
+        key = key_for(digest, predict_key(wanted), input_key(project), options.key, file_states(scene.imagery.paths))
         if not fresh and ledger.is_fresh(f"predict {scene.name}", key):
             continue
         if job is None:
             if options.precision == "int8":
                 images = [each.imagery for each in scenes]
                 ready_int8(run.model, images, inputs=project.inputs, engine=options, watch=watch)
-            job = Job(open_model([run.model], options), project.predict, project.inputs, fresh)
+            job = Job(open_model([run.model], options), wanted, project.inputs, fresh)
             watch.say(job.model.sentence)
         try:
             summary = predict_scene(scene.name, scene.imagery, out, job=job, watch=watch)
@@ -288,7 +290,7 @@ def vectorize(project: Project, maps: Iterable[Path], watch: Watch) -> list[Path
     for number, path in enumerate(list(maps)):
         out = path.with_suffix(".gpkg")
         files.append(out)
-        key = key_for(asdict(project.vectorize), file_states([path]))
+        key = key_for(asdict(project.vectorize), file_states([path, layer_path(path, CONFIDENCE)]))
         if ledger.is_fresh(f"vectorize {path.stem}", key):
             continue
         count = polygons_file(path, out, project.vectorize)

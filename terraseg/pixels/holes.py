@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from terraseg.shapes.chains import linked
 from terraseg.pixels.regions import Borders
+from terraseg.shapes.chains import linked
 
 
 @dataclass(frozen=True, eq=False)

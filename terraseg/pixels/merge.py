@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from terraseg.shapes.chains import linked
 from terraseg.pixels.regions import Borders
+from terraseg.shapes.chains import linked
 
 DROPPED = -1
 """The owner of a region that is gone and has no neighbour to go to."""

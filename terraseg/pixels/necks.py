@@ -5,8 +5,6 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.morphology import local_maxima
-from skimage.segmentation import watershed
 
 SMOOTH_PX = 1.0
 """Standard deviation by which heights are smoothed, so that single pixels of the outline make no peak of their own."""
@@ -27,16 +25,21 @@ def split_at_necks(
     >>> int(split_at_necks(np.hstack([discs, discs]), neck=0.8).max())
     2
     """
+    # Only who splits pays for the import: it takes longer than vectorizing a small map.
+    from skimage.morphology import local_maxima
+    from skimage.segmentation import watershed
+
     if not mask.any():
         return np.zeros(mask.shape, dtype=np.int32)
     heights = _smooth(_distance(mask) if height is None else height.astype(np.float32), mask)
-    peaks, count = ndimage.label(local_maxima(heights, connectivity=2) & mask, np.ones((3, 3)))
-    basins = watershed(-heights, peaks, mask=mask)
+    summits: NDArray[np.bool_] = local_maxima(heights, connectivity=2)  # type: ignore[no-untyped-call]
+    peaks, count = ndimage.label(summits & mask, np.ones((3, 3)))
+    basins: NDArray[np.int32] = watershed(-heights, peaks, mask=mask)  # type: ignore[no-untyped-call]
     top = np.zeros(count + 1)
     top[peaks.ravel()] = heights.ravel()
     one, two, passes = _passes(basins, heights)
     names = _joined(top, zip(one.tolist(), two.tolist(), passes.tolist(), strict=True), neck)
-    return names[basins]
+    return np.asarray(names[basins])
 
 
 def _distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -54,9 +54,7 @@ class Arcs:
             return Arcs.nothing()
         lengths = np.concatenate([np.diff(p.offsets) for p in parts])
         names = ("x", "y", "right", "left", "leaves", "arrives", "is_ring")
-        return Arcs(
-            offsets=offsets_of(lengths), **{n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
-        )
+        return Arcs(offsets=offsets_of(lengths), **{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
 
     def rows(self, chosen: NDArray[np.integer]) -> "Arcs":
         """The arcs of the given numbers, in that order."""

@@ -204,8 +204,9 @@ def _are_clear(skeleton: Skeleton, graph: _Graph, walk: NDArray[np.int64]) -> ND
     clear = np.ones(len(walk), dtype=np.bool_)
     for end in (graph.offsets[:-1], graph.offsets[1:] - 1):
         pixel = graph.path[end][walk]
-        near = np.hypot(
-            skeleton.row[graph.path] - skeleton.row[pixel], skeleton.col[graph.path] - skeleton.col[pixel]
-        ) < SPUR * skeleton.radius[pixel]
+        near = (
+            np.hypot(skeleton.row[graph.path] - skeleton.row[pixel], skeleton.col[graph.path] - skeleton.col[pixel])
+            < SPUR * skeleton.radius[pixel]
+        )
         clear &= ~(near & (graph.junction[pixel] >= 0))
     return clear

@@ -75,7 +75,7 @@ def _lasts(following: NDArray[np.int64], first: NDArray[np.int64]) -> NDArray[np
     last = np.empty(count, dtype=np.int64)
     ends = np.flatnonzero(following < 0)
     last[part[ends]] = ends
-    return last[part[first]]
+    return np.asarray(last[part[first]])
 
 
 def _graph(following: NDArray[np.int64]) -> csr_array:
@@ -88,7 +88,7 @@ def _graph(following: NDArray[np.int64]) -> csr_array:
 
 def offsets_of(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
     """Where each row of a ragged array starts, and at last where the array ends."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+    return np.asarray(np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)]))
 
 
 def rows_of(offsets: NDArray[np.int64], chosen: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -99,7 +99,7 @@ def rows_of(offsets: NDArray[np.int64], chosen: NDArray[np.integer]) -> NDArray[
     """
     lengths = offsets[chosen + 1] - offsets[chosen]
     starts = offsets_of(lengths)
-    return np.arange(starts[-1]) + np.repeat(offsets[chosen] - starts[:-1], lengths)
+    return np.asarray(np.arange(starts[-1]) + np.repeat(offsets[chosen] - starts[:-1], lengths))
 
 
 def linked(

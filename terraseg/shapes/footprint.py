@@ -47,7 +47,7 @@ def _sides(
     else:
         lon, lat = to_longitude_latitude(crs).transform(corners[..., 0].ravel(), corners[..., 1].ravel())
         lon, lat = np.reshape(lon, (-1, 3)), np.reshape(lat, (-1, 3))
-        ends = [v.ravel() for v in (lon[:, :2], lat[:, :2], lon[:, 1:], lat[:, 1:])]
-        ahead, _, length = ellipsoid(crs).inv(*ends)
+        starts, stops = (lon[:, :2].ravel(), lat[:, :2].ravel()), (lon[:, 1:].ravel(), lat[:, 1:].ravel())
+        ahead, _, length = ellipsoid(crs).inv(starts[0], starts[1], stops[0], stops[1])
         lengths, bearings = np.reshape(length, (-1, 2)), np.reshape(ahead, (-1, 2))
     return lengths[:, 0], lengths[:, 1], bearings[:, 0], bearings[:, 1]

@@ -211,7 +211,10 @@ def _round_polygons(centre: NDArray[np.float64], radius: NDArray[np.float64]) ->
 
 
 def _with_circles(
-    drawn: _Drawn, samples: Samples, is_round: NDArray[np.bool_], circles: tuple[NDArray[np.float64], NDArray[np.float64]]
+    drawn: _Drawn,
+    samples: Samples,
+    is_round: NDArray[np.bool_],
+    circles: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> _Drawn:
     """The rings with round ones in the places of those marked."""
     if not is_round.any():
@@ -244,7 +247,9 @@ def _at_walls(
     if len(walls.number) == 0:
         return wanted
     counts = np.diff(walls.arcs.offsets)
-    middle = np.column_stack([_summed(v, walls.arcs.offsets) / counts for v in (walls.arcs.x, walls.arcs.y)])
+    middle = np.column_stack(
+        [_summed(v.astype(np.float64), walls.arcs.offsets) / counts for v in (walls.arcs.x, walls.arcs.y)]
+    )
     first, last = walls.arcs.offsets[:-1], walls.arcs.offsets[1:] - 1
     chord = np.column_stack([walls.arcs.x[last] - walls.arcs.x[first], walls.arcs.y[last] - walls.arcs.y[first]])
     chord = chord.astype(np.float64)
@@ -297,7 +302,10 @@ def _along(
 
 
 def _spread(
-    drawn: _Drawn, edge: NDArray[np.int64], along: NDArray[np.float64], halves: tuple[NDArray[np.int64], NDArray[np.bool_]]
+    drawn: _Drawn,
+    edge: NDArray[np.int64],
+    along: NDArray[np.float64],
+    halves: tuple[NDArray[np.int64], NDArray[np.bool_]],
 ) -> NDArray[np.float64]:
     """The places along edges, with nodes that fell on one point, at a corner mostly, drawn apart a little."""
     starts, has_node = halves

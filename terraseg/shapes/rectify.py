@@ -179,7 +179,7 @@ def _regrouped(edges: Edges, is_head: NDArray[np.bool_]) -> Edges:
     order = base[ring] + (first[ring] - base[ring] + np.arange(len(ring)) - base[ring]) % np.maximum(counts, 1)[ring]
     run = np.cumsum(is_head[order]) - 1
     number = int(run[-1]) + 1
-    weight = np.bincount(run, weights=edges.weight[order], minlength=number)
+    weight = np.bincount(run, weights=edges.weight[order], minlength=number).astype(np.float64)
     offset = np.bincount(run, weights=(edges.weight * edges.offset)[order], minlength=number) / weight
     last = np.append(np.flatnonzero(np.diff(run)), len(run) - 1)
     renamed = np.empty(len(order), dtype=np.int64)
@@ -228,7 +228,7 @@ def _goes(edges: Edges, lengths: NDArray[np.float64], least: float) -> NDArray[n
         best = np.diff(edges.ring[crowded[order]], prepend=-1) != 0
         goes[crowded] = False
         goes[crowded[order][best]] = True
-    return goes
+    return np.asarray(goes)
 
 
 def _without(edges: Edges, goes: NDArray[np.bool_]) -> Edges:

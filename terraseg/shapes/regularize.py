@@ -98,9 +98,7 @@ def _new_rings(partition: Partition, group: NDArray[np.int32], least_iou: float)
     outer = np.flatnonzero(right != left)
     rows = raw.rows(outer)
     numbers = partition.raw_of[outer]
-    arcs = Arcs(
-        rows.x, rows.y, rows.offsets, right[outer], left[outer], rows.leaves, rows.arrives, rows.is_ring
-    )
+    arcs = Arcs(rows.x, rows.y, rows.offsets, right[outer], left[outer], rows.leaves, rows.arrives, rows.is_ring)
     nodes = _of(partition.nodes, numbers)
     outlines = outlines_of(arcs, nodes)
     rings = rings_of(outlines, np.arange(int(group.max(initial=-1)) + 1))
@@ -117,7 +115,7 @@ def _new_rings(partition: Partition, group: NDArray[np.int32], least_iou: float)
 
 @dataclass(frozen=True, eq=False)
 class _Changed:
-    """The arcs with the accepted rings in place, which of them are not as they were, and up to four rings (n, 4) each hangs on."""
+    """The arcs with the accepted rings in place, which of them moved, and the up to three rings (n, 3) that each hangs on."""
 
     arcs: Arcs
     moved: NDArray[np.bool_]
@@ -199,7 +197,7 @@ def _misshapen(
 def _around(arcs: Arcs, moved: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The regions that moved arcs border on, ascending."""
     found = np.unique(np.concatenate([arcs.right[moved], arcs.left[moved]]))
-    return found[found != OUTSIDE].astype(np.int64)
+    return np.asarray(found[found != OUTSIDE], dtype=np.int64)
 
 
 def _middles(arcs: Arcs) -> NDArray[np.object_]:

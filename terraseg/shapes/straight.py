@@ -45,7 +45,9 @@ class Pieces:
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
 
-def sides_of(x: NDArray[np.number], y: NDArray[np.number], offsets: NDArray[np.int64]) -> tuple[Samples, NDArray[np.int64]]:
+def sides_of(
+    x: NDArray[np.number], y: NDArray[np.number], offsets: NDArray[np.int64]
+) -> tuple[Samples, NDArray[np.int64]]:
     """The middles of all pixel sides along closed lattice rings, and the place among them of each vertex' first side."""
     following = np.arange(1, len(x) + 1)
     following[offsets[1:] - 1] = offsets[:-1]
@@ -167,9 +169,7 @@ def main_directions(pieces: Pieces, group: NDArray[np.int64], count: int) -> NDA
     """
     owner = group[pieces.ring]
     weight = pieces.weight**2
-    turn = [
-        np.bincount(owner, weights=weight * part(4 * pieces.angle), minlength=count) for part in (np.cos, np.sin)
-    ]
+    turn = [np.bincount(owner, weights=weight * part(4 * pieces.angle), minlength=count) for part in (np.cos, np.sin)]
     first = np.arctan2(turn[1], turn[0]) / 4
     # Once more with those pieces alone that lie near it, edges at 45 degrees among them.
     off = pieces.angle - first[owner]

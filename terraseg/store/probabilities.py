@@ -46,7 +46,7 @@ class ProbabilityReader:
         with translated(self.path):
             values = self._dataset.read(window=place)
         if values.dtype != np.uint8:
-            return values.astype(np.float32)
+            return np.asarray(values, dtype=np.float32)
         return np.where(values == VOID, np.float32(np.nan), values / np.float32(FULL)).astype(np.float32)
 
 

@@ -74,7 +74,9 @@ def write_lines(table: LineTable, path: Path) -> None:
     """Lines as GeoJSON or GeoParquet by the suffix, whole or not at all, with class_id, class_name, width_m and length_m."""
     with replacing(path) as temporary:
         if path.suffix.lower() == ".parquet":
-            frame = _geopandas("writing GeoParquet").GeoDataFrame(table.columns(), geometry=table.geometry, crs=table.crs)
+            frame = _geopandas("writing GeoParquet").GeoDataFrame(
+                table.columns(), geometry=table.geometry, crs=table.crs
+            )
             frame.to_parquet(temporary)
         else:
             _write_lines(table, temporary, layer=path.stem, driver="GeoJSON", layer_options=_geojson_options(table.crs))

@@ -97,7 +97,7 @@ def _traced(
     merged = merge_small(
         regions.class_id, regions.area, regions.borders, min_area=small / regions.area_unit, apart=apart
     )
-    counts = _summed(merged, regions.confidence_counts)
+    counts = _summed(merged, regions.confidence_counts).astype(np.int64)
     tenths = None if confidence is None else start_tenths(confidence, counts)
     buildings = np.isin(merged.class_id, building_ids(raster.legend, options) if options.regularize else ())
     traced = trace_regions(
@@ -129,7 +129,7 @@ def _outlines(traced: Traced, buildings: NDArray[np.bool_], least_iou: float) ->
     return outlines_of(arcs, traced.nodes)
 
 
-def _table(raster: ClassRaster, map_: _Map, chosen: NDArray[np.int64], options: VectorizeOptions) -> PolygonTable:
+def _table(raster: ClassRaster, map_: _Map, chosen: NDArray[np.integer], options: VectorizeOptions) -> PolygonTable:
     outlines = assembled(map_.outlines, chosen)
     crs = raster.grid.crs
     geometry = to_map(outlines, raster.grid)

@@ -11,8 +11,8 @@ from scipy import ndimage
 from terraseg.core.classreader import ClassRaster
 from terraseg.core.grid import Grid
 from terraseg.core.window import Window, cut
-from terraseg.shapes.chains import linked
 from terraseg.pixels.necks import split_at_necks
+from terraseg.shapes.chains import linked
 from terraseg.store.scratch import scratch_array
 
 CELL = 512

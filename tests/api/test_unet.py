@@ -179,7 +179,7 @@ def test_a_loaded_model_that_was_replaced_says_so(unet: ts.UNet, encoded: ts.UNe
 def test_from_model_to_map_to_polygons_to_numbers(unet: ts.UNet, folder: Path, tmp_path: Path) -> None:
     model = unet.save(tmp_path / "model")
     scene, out = folder / "imagery/town.tif", tmp_path / "map.tif"
-    assert unet.predict(scene, out, engine="onnx") == [out]
+    assert unet.predict(scene, out, engine="onnx") == [out, out.with_suffix(".qml")]
     assert ts.predict(scene, tmp_path / "again.tif", model=model, engine="onnx", tile=128, overlap=32)
     with read_class_map(out) as class_map, read_class_map(tmp_path / "again.tif") as again:
         assert class_map.legend == unet.spec.legend

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
-from skimage.morphology import remove_small_holes, remove_small_objects
+from skimage.morphology import remove_small_objects
 
 from terraseg.clean.clean import Beside, Settled, clean_map, cleaned_classes
 from terraseg.clean.options import CleanOptions, by_id
@@ -22,9 +22,7 @@ from terraseg.pixels.regions import Wanted, find_regions
 from terraseg.store.classmap import open_confidence, read_class_map
 
 BUILDINGS = Legend((LandClass(0, "background", "#000000"), LandClass(1, "building", "#D55E00")))
-LAND = Legend(
-    (LandClass(0, "grass", "#009E73"), LandClass(3, "building", "#D55E00"), LandClass(7, "tree", "#0072B2"))
-)
+LAND = Legend((LandClass(0, "grass", "#009E73"), LandClass(3, "building", "#D55E00"), LandClass(7, "tree", "#0072B2")))
 FLAT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 Ids = NDArray[np.uint8]
 
@@ -44,7 +42,9 @@ def raster_of(ids: Ids, legend: Legend = BUILDINGS, *, crs: str | None = None) -
     return ClassArray(Grid(crs, transform, *ids.shape), legend, ids)
 
 
-def cleaned(raster: ClassArray, folder: Path, beside: Beside | None = None, rows: int | None = None, **table: object) -> Ids:
+def cleaned(
+    raster: ClassArray, folder: Path, beside: Beside | None = None, rows: int | None = None, **table: object
+) -> Ids:
     options = read_options(CleanOptions, table, "[clean]")
     clean_map(raster, folder / "clean.tif", options=options, beside=beside, strip_rows=rows)
     with read_class_map(folder / "clean.tif") as found:
@@ -61,7 +61,9 @@ def test_holes_and_objects_are_scikit_images(tmp_path: Path, ids: Ids, hole: int
     found = cleaned(raster_of(ids), tmp_path, rows=rows, min_hole_m2=float(hole), min_area_m2={"building": area})
     framed = np.pad(ids == 0, 1, constant_values=True)
     inner = remove_small_objects(framed, max_size=hole - 1, connectivity=1) if hole > 1 else framed
-    expected = remove_small_objects(~inner[1:-1, 1:-1], max_size=area - 1, connectivity=1) if area > 1 else ~inner[1:-1, 1:-1]
+    expected = (
+        remove_small_objects(~inner[1:-1, 1:-1], max_size=area - 1, connectivity=1) if area > 1 else ~inner[1:-1, 1:-1]
+    )
     if not expected.any() and area > 1 and (ids == 1).all():
         expected = np.zeros_like(expected)
         assert (found == 255).all()  # an island in nodata has no neighbour to go to

@@ -94,8 +94,9 @@ def test_areas_in_closed_form_are_karneys(crs: str) -> None:
         for lat in (-75.0, 0.0, 48.0, 83.0):
             x, y = to_longitude_latitude(crs).transform(87.0, lat, direction="INVERSE")
             angle = np.linspace(0, 2 * np.pi, 9)[:-1]
+            middle = np.array([x, y])
             star = np.column_stack([np.cos(angle), np.sin(angle)]) * rng.uniform(0.5, 1, (8, 1)) * size * scale
-            polygons.append(shapely.Polygon(star + (x, y), [star * 0.3 + (x, y)]))
+            polygons.append(shapely.Polygon(star + middle, [star * 0.3 + middle]))
     found = ground_area_m2(np.array(polygons), crs)
     for polygon, area in zip(to_degrees(np.array(polygons), crs), found, strict=True):
         exact = abs(geod.geometry_area_perimeter(shapely.orient_polygons(polygon))[0])

@@ -11,14 +11,17 @@ from torch import Tensor, nn
 
 from terraseg.core.dataset import Dataset
 from terraseg.core.fingerprint import Fingerprint
+from terraseg.core.joint import joined
 from terraseg.core.modelspec import ModelSpec
 from terraseg.core.plan import Plan
+from terraseg.errors import BrokenBundle
 from terraseg.export.onnx import onnx_bytes
 from terraseg.nets.scoring import Scoring
 from terraseg.pixels.calibration import calibration_error
 from terraseg.store.rundir import RunFolder
 from terraseg.train.temperature import with_temperature
 from terraseg.train.trained import TrainedModel
+from tests.makers import make_spec
 from tests.train.conftest import SceneMaker, dataset_of, facts_of
 
 LOUD = 6.0
@@ -132,3 +135,15 @@ def test_overlapping_classes_are_fitted_each_by_itself(make: SceneMaker, plan: P
         TrainedModel(Loud().eval(), spec), dataset, facts_of(dataset), plan, RunFolder(tmp_path / "r")
     )
     assert found.spec.temperature == pytest.approx(LOUD, rel=0.1)
+
+
+def test_bundles_of_before_have_the_temperature_1_and_ensembles_keep_it() -> None:
+    spec = make_spec(temperature=2.5)
+    value = spec.to_json()
+    assert ModelSpec.from_json(value) == spec
+    del value["temperature"]
+    assert ModelSpec.from_json(value).temperature == 1
+    # The members of an ensemble cool their logits themselves.
+    assert joined([Path("a"), Path("b")], [spec, spec]).temperature == 1
+    with pytest.raises(BrokenBundle, match="the temperature 0"):
+        make_spec(temperature=0)

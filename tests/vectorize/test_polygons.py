@@ -140,7 +140,9 @@ def test_sizes_are_those_of_the_geodesic_polygon() -> None:
     for geometry, area, perimeter in zip(table.geometry, table.area, table.perimeter, strict=True):
         moved = shapely.transform(geometry, lambda p: np.column_stack(to_degrees.transform(*p.T)))
         geod = Geod(ellps="WGS84")
-        assert area == pytest.approx(abs(geod.geometry_area_perimeter(shapely.orient_polygons(moved))[0]), rel=1e-7, abs=1e-4)
+        assert area == pytest.approx(
+            abs(geod.geometry_area_perimeter(shapely.orient_polygons(moved))[0]), rel=1e-7, abs=1e-4
+        )
         assert perimeter == pytest.approx(geod.geometry_length(moved.boundary), rel=1e-9)
 
 
