@@ -110,10 +110,15 @@ def polygons_of(outlines: Outlines, regions: NDArray[np.integer]) -> NDArray[np.
     return np.asarray(built, dtype=object)
 
 
-def batches_of(regions: NDArray[np.integer], size: int) -> Iterator[NDArray[np.integer]]:
-    """The regions, at most `size` at a time."""
-    for start in range(0, len(regions), size):
-        yield regions[start : start + size]
+def batches_of(outlines: Outlines, regions: NDArray[np.integer], vertices: int) -> Iterator[NDArray[np.integer]]:
+    """The regions in their order, as many at a time as have about so many vertices together; at least one."""
+    if len(regions) == 0:
+        return
+    lengths = np.diff(outlines.arcs.offsets)
+    inside = np.flatnonzero(outlines.region != OUTSIDE)
+    counts = np.bincount(outlines.region[inside], weights=lengths[inside % len(lengths)])
+    batch = (np.cumsum(counts[regions]) // vertices).astype(np.int64)
+    yield from np.split(regions, np.flatnonzero(np.diff(batch)) + 1)
 
 
 def _points(arcs: Arcs, halves: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -18,7 +18,7 @@ from terraseg.shapes.chains import linked, offsets_of, rows_of
 from terraseg.shapes.crossings import crossing_arcs
 from terraseg.shapes.outlines import NewRings, Walls, new_rings
 
-BATCH = 20_000
+BATCH_VERTICES = 300_000
 
 Nodes = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -160,7 +160,7 @@ def _turned_over(before: Outlines, after: Outlines, moved: NDArray[np.bool_]) ->
     """Moved arcs around regions that lost their area, or one of whose rings turned over or shrank to nothing."""
     regions = _around(after.arcs, moved)
     bad = np.zeros(len(moved), dtype=np.bool_)
-    for batch in batches_of(regions, BATCH):
+    for batch in batches_of(before, regions, BATCH_VERTICES):
         old, new = rings_of(before, batch), rings_of(after, batch)
         one, two = old.twice_areas(), new.twice_areas()
         wrong = (np.sign(one) != np.sign(two)) | (np.abs(two) < 1e-3)
@@ -177,7 +177,7 @@ def _misshapen(
     middle = _middles(arcs)
     bad = np.zeros(len(moved), dtype=np.bool_)
     regions = _around(arcs, moved)
-    for batch in batches_of(regions[chosen[regions]], BATCH):
+    for batch in batches_of(raw, regions[chosen[regions]], BATCH_VERTICES):
         new, old = polygons_of(after, batch), polygons_of(raw, batch)
         valid = shapely.is_valid(new)
         wrong = ~valid
