@@ -9,7 +9,7 @@ from terraseg.shapes.chains import offsets_of
 from terraseg.shapes.straight import Pieces
 
 DIAGONAL_PX = 4.0
-"""Shorter edges are never taken for diagonal."""
+"""Shorter edges are never diagonal: a cut corner is a corner."""
 
 ROUNDS = 24
 
@@ -87,7 +87,8 @@ def rectified(pieces: Pieces, turn: NDArray[np.float64], *, least: float) -> tup
 
     `turn` (rings,) is the main direction of each ring. Each straight piece takes the nearest of the eight headings; parallel
     neighbours close to each other become one edge at the mean of their places, and those farther apart get an edge between
-    them; then the shortest edges go, one neighbourhood at a time, until none is shorter than `least` pixels. Parallel edges
+    them; then the shortest edges go, one neighbourhood at a time, until none is shorter than `least` pixels, or a
+    diagonal one than four. Parallel edges
     nearer to each other than that count as one.
     """
     edges = _settled(_start(pieces, turn), least)
@@ -219,7 +220,8 @@ def _goes(edges: Edges, lengths: NDArray[np.float64], least: float) -> NDArray[n
     value = np.where(np.isfinite(lengths), lengths, -np.inf)
     ahead = (value < value[edges.before]) | ((value == value[edges.before]) & (edges.before > np.arange(len(value))))
     behind = (value < value[edges.after]) | ((value == value[edges.after]) & (edges.after > np.arange(len(value))))
-    goes = (value < least) & (counts > 4) & ahead & behind
+    short = np.where(edges.heading % 2 == 1, max(least, DIAGONAL_PX), least)
+    goes = (value < short) & (counts > 4) & ahead & behind
     # One at a time where a ring is about to become a rectangle.
     few = np.bincount(edges.ring[goes], minlength=len(edges.offsets) - 1) > np.maximum(np.diff(edges.offsets) - 4, 0)
     if few.any():

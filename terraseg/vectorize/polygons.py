@@ -30,7 +30,7 @@ FULL_CONFIDENCE = 254
 BUILDING_NECK, CROWN_NECK = 0.6, 0.95
 """Where objects part, as a share of their width: walls run straight on, crowns are round and narrow wherever two meet."""
 
-BATCH_VERTICES = 200_000
+BATCH = 200_000
 """Vertices of the polygons built at once, unless the caller says otherwise: about 60 MB."""
 
 
@@ -52,7 +52,7 @@ def polygon_batches(
     confidence: ByteRaster | None = None,
     options: VectorizeOptions | None = None,
     strip_rows: int | None = None,
-    batch: int = BATCH_VERTICES,
+    batch: int = BATCH,
 ) -> Iterator[PolygonTable]:
     """The polygons of a class map in map coordinates, with class, ground size and confidence; at least one table.
 

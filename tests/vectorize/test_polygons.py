@@ -16,9 +16,9 @@ from terraseg.core.classreader import ByteArray, ClassArray
 from terraseg.core.grid import Grid
 from terraseg.core.options import read_options
 from terraseg.core.polygons import PolygonTable
-from terraseg.errors import BadOption, UnknownName
+from terraseg.errors import BadOption, CrsMissing, UnknownName
 from terraseg.vectorize.options import VectorizeOptions
-from terraseg.vectorize.polygons import polygons_of, tolerance_pixels
+from terraseg.vectorize.polygons import polygon_batches, polygons_of, tolerance_pixels
 from terraseg.vectorize.trace import trace_map
 
 LEGEND = Legend(
@@ -195,3 +195,51 @@ def test_options_are_checked() -> None:
         read_options(VectorizeOptions, {"simplify": 1}, "[vectorize]")
     with pytest.raises(UnknownName, match="did you mean 'house'"):
         polygons_of(flat(np.zeros((2, 2), np.uint8)), options=VectorizeOptions(classes=("houses",)))
+
+
+def test_the_tenth_percentile_of_the_confidence_stands_beside_its_mean() -> None:
+    ids = np.ones((10, 10), dtype=np.uint8)
+    values = np.arange(100, dtype=np.uint8).reshape(10, 10)
+    raster = flat(ids)
+    table = polygons_of(raster, confidence=ByteArray(raster.grid, values), options=RAW, strip_rows=3)
+    assert table.attributes["confidence_p10"].tolist() == [9 / 254]
+    assert "confidence_p10" not in polygons_of(raster, options=RAW).attributes
+
+
+def test_buildings_have_the_columns_of_buildings_and_others_nothing_in_them() -> None:
+    ids = np.zeros((40, 40), dtype=np.uint8)
+    ids[5:15, 10:34] = 1
+    ids[20:30, 5:9] = 4
+    table = polygons_of(on(UTM, ids), options=VectorizeOptions(min_area_m2=0))
+    house, road = np.flatnonzero(table.class_id == 1)[0], np.flatnonzero(table.class_id == 4)[0]
+    assert table.attributes["length_m"][house] == pytest.approx(12, rel=2e-3)
+    assert table.attributes["width_m"][house] == pytest.approx(5, rel=2e-3)
+    assert abs(table.attributes["orientation_deg"][house] - 90) < 2  # the zone's grid is turned against true north
+    assert table.attributes["n_vertices"].tolist() == [4, 4]
+    assert all(np.isnan(table.attributes[name][road]) for name in ("length_m", "width_m", "compactness"))
+    named = polygons_of(on(UTM, ids), options=VectorizeOptions(min_area_m2=0, buildings=("road",)))
+    assert np.isnan(named.attributes["length_m"]).tolist() == [True, False]
+    none = polygons_of(on(UTM, ids), options=VectorizeOptions(min_area_m2=0, buildings=()))
+    assert set(none.attributes) == {"n_vertices"}
+
+
+def test_polygons_in_another_crs_are_a_coverage_with_the_same_sizes() -> None:
+    ids = np.kron(np.random.default_rng(1).choice(np.array([0, 1, 4], np.uint8), (8, 8)), np.ones((4, 4), np.uint8))
+    own, moved = (polygons_of(on(TURNED, ids), options=VectorizeOptions(crs=crs)) for crs in (None, "EPSG:4326"))
+    assert (own.crs, moved.crs) == ("EPSG:32645", "EPSG:4326")
+    assert np.array_equal(own.area, moved.area)
+    assert shapely.coverage_is_valid(moved.geometry)
+    assert 85 < shapely.get_coordinates(moved.geometry)[0, 0] < 86
+    with pytest.raises(BadOption, match="pass one such as"):
+        polygons_of(on(UTM, ids), options=VectorizeOptions(crs="EPSG:nonsense"))
+    with pytest.raises(CrsMissing, match="leave crs out"):
+        polygons_of(flat(ids), options=VectorizeOptions(crs="EPSG:4326"))
+
+
+@settings(deadline=None, max_examples=30)
+@given(maps, st.integers(1, 60))
+def test_batches_hold_together_what_one_table_holds(ids: Ids, batch: int) -> None:
+    raster = on(UTM, ids)
+    options = VectorizeOptions(min_area_m2=0.5, include_background=True)
+    tables = list(polygon_batches(raster, options=options, batch=batch))
+    assert as_bytes(PolygonTable.joined(tables)) == as_bytes(polygons_of(raster, options=options))

@@ -1,0 +1,71 @@
+"""Objects parted all over a map, whatever cells and strips it is worked in."""
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from terraseg.core.classes import LandClass, Legend
+from terraseg.core.classreader import ClassArray
+from terraseg.core.grid import Grid
+from terraseg.pixels.necks import split_at_necks
+from terraseg.vectorize.options import VectorizeOptions
+from terraseg.vectorize.polygons import polygons_of
+from terraseg.vectorize.split import Neck, split_parts
+
+LEGEND = Legend((LandClass(0, "grass", "#009E73"), LandClass(1, "tree", "#0072B2"), LandClass(2, "house", "#AA0000")))
+
+
+def map_of(ids: NDArray[np.uint8]) -> ClassArray:
+    return ClassArray(Grid(None, (1, 0, 0, 0, 1, 0), *ids.shape), LEGEND, ids)
+
+
+def crowns(seed: int, count: int = 30, size: int = 120) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    rows, cols = np.ogrid[:size, :size]
+    ids = np.zeros((size, size), dtype=np.uint8)
+    for row, col, radius in zip(*rng.uniform(0, size, (2, count)), rng.uniform(3, 9, count), strict=True):
+        ids[np.hypot(rows - row, cols - col) < radius] = 1
+    return ids
+
+
+def pairs(numbers: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Which neighbouring pixels, side by side and one above the other, have the same number."""
+    return np.concatenate([(numbers[:, 1:] == numbers[:, :-1]).ravel(), (numbers[1:] == numbers[:-1]).ravel()])
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 1000), st.sampled_from([64, 90, 121]))
+def test_cells_that_hold_every_clump_give_what_the_whole_gives(seed: int, cell: int) -> None:
+    """Clumps larger than a cell are seen in part, so only maps without any are compared."""
+    ids = crowns(seed, count=16)
+    whole = split_at_necks(ids == 1, neck=0.95)
+    with split_parts(map_of(ids), [Neck(1, 0.95)], cell=cell) as parts:
+        assert np.array_equal(pairs(parts.read(map_of(ids).grid.window)), pairs(whole))
+
+
+def test_a_wood_larger_than_a_cell_has_no_borders_along_the_cells() -> None:
+    ids = np.ones((100, 100), dtype=np.uint8)
+    with split_parts(map_of(ids), [Neck(1, 0.6)], cell=16) as parts:
+        assert len(np.unique(parts.read(map_of(ids).grid.window))) == 1
+
+
+def test_crowns_become_polygons_of_their_own_and_the_map_stays_a_coverage() -> None:
+    ids = crowns(3)
+    plain, split = (
+        polygons_of(map_of(ids), options=VectorizeOptions(min_area_m2=9, split=names)) for names in ((), ("tree",))
+    )
+    trees = [table.rows(table.class_id == 1) for table in (plain, split)]
+    assert len(trees[1]) > len(trees[0])
+    assert shapely.coverage_is_valid(split.geometry)
+    assert shapely.area(trees[1].geometry).sum() == pytest.approx(shapely.area(trees[0].geometry).sum(), rel=0.03)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 50])
+def test_strips_leave_no_trace_in_split_polygons(rows: int) -> None:
+    ids = crowns(5)
+    options = VectorizeOptions(min_area_m2=6, split=("tree",))
+    whole, cut = (polygons_of(map_of(ids), options=options, strip_rows=r) for r in (len(ids), rows))
+    assert shapely.to_wkb(whole.geometry).tolist() == shapely.to_wkb(cut.geometry).tolist()
