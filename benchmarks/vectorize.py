@@ -255,7 +255,7 @@ def blobs(side: int) -> NDArray[np.uint8]:
     """Classes 0 to 3 in blobs, about as many as the aim speaks of."""
     rng = np.random.default_rng(0)
     fields = [ndimage.gaussian_filter(rng.standard_normal((side, side), dtype=np.float32), 6.8) for _ in range(4)]
-    return np.argmax(fields, axis=0).astype(np.uint8)
+    return np.asarray(np.argmax(fields, axis=0), dtype=np.uint8)
 
 
 def _legend(count: int) -> Legend:
@@ -291,7 +291,7 @@ def _write_vast(path: Path, side: int) -> None:
 
 def _vast_child(path: Path) -> dict[str, float]:
     from terraseg.pipeline.products import polygons_file
-    from terraseg.predict.sweep import peak_memory_mb
+    from terraseg.predict.memory import peak_memory_mb
 
     start, begun = peak_memory_mb(), time.process_time()
     count = polygons_file(path, path.with_suffix(".gpkg"), VectorizeOptions())
