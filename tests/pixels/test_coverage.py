@@ -18,8 +18,10 @@ def by_shapely(shape: shapely.Geometry, window: Window) -> NDArray[np.float64]:
     return np.asarray(shapely.area(shapely.intersection(shapely.box(cols, rows, cols + 1, rows + 1), shape)))
 
 
-# Whole and half coordinates put vertices and edges on the sides of pixels.
-NUMBERS = st.one_of(st.integers(-6, 18).map(float), st.integers(-12, 36).map(lambda n: n / 2), st.floats(-6, 18))
+# Whole and half coordinates put vertices and edges on the sides of pixels. Finer than a millionth of a pixel shapely's own
+# overlay goes wrong, so there is nothing to compare with.
+ANY = st.floats(-6, 18).map(lambda number: round(number, 6))
+NUMBERS = st.one_of(st.integers(-6, 18).map(float), st.integers(-12, 36).map(lambda n: n / 2), ANY)
 
 
 @settings(deadline=None, max_examples=150)
