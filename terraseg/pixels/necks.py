@@ -32,8 +32,10 @@ def split_at_necks(
     if not mask.any():
         return np.zeros(mask.shape, dtype=np.int32)
     heights = _smooth(_distance(mask) if height is None else height.astype(np.float32), mask)
-    summits: NDArray[np.bool_] = local_maxima(heights, connectivity=2)  # type: ignore[no-untyped-call]
-    peaks, count = ndimage.label(summits & mask, np.ones((3, 3)))
+    # A frame, since a flat image has no maximum.
+    framed = np.pad(heights, 1, constant_values=-1)
+    summits: NDArray[np.bool_] = local_maxima(framed, connectivity=1)[1:-1, 1:-1]  # type: ignore[no-untyped-call]
+    peaks, count = ndimage.label(summits & mask)
     basins: NDArray[np.int32] = watershed(-heights, peaks, mask=mask)  # type: ignore[no-untyped-call]
     top = np.zeros(count + 1)
     top[peaks.ravel()] = heights.ravel()

@@ -19,6 +19,9 @@ SIDE_STEPS = 1024
 CONFIDENCE_BINS = 16
 """Confidences are counted by the upper four of their eight bits."""
 
+COMPACT = 2**20
+"""Borders are gone through once so many have been gathered, and again each time that their number has doubled."""
+
 
 @dataclass(frozen=True, eq=False)
 class Borders:
@@ -105,6 +108,8 @@ class _Sweep:
     counts: list[NDArray[np.uint32]] = field(default_factory=list)
     links: list[NDArray[np.int64]] = field(default_factory=list)
     borders: list[Borders] = field(default_factory=list)
+    gathered: int = 0
+    compact_at: int = 0
 
 
 def find_regions(raster: ClassRaster, wanted: Wanted | None = None) -> Regions:
@@ -121,7 +126,7 @@ def find_regions(raster: ClassRaster, wanted: Wanted | None = None) -> Regions:
     areas = None if grid.crs is None else PixelAreas(grid.crs, grid.transform, grid.height, grid.width)
     unit = 1.0 if areas is None else areas.unit_m2
     sides = _side_steps(grid)
-    sweep = _Sweep()
+    sweep = _Sweep(compact_at=COMPACT)
     above: Strip | None = None
     for strip in strip_pieces(raster, rows, parts=wanted.parts):
         window = strip.window
@@ -133,6 +138,8 @@ def find_regions(raster: ClassRaster, wanted: Wanted | None = None) -> Regions:
             _add_seam(sweep, above, strip, sides[1])
         sweep.pieces += len(sweep.class_id[-1])
         above = strip
+        if wanted.small is not None and sweep.gathered > sweep.compact_at:
+            _compact(sweep, wanted.small / unit)
     regions = _regions_of(sweep, rows, unit)
     check_known(raster.legend, np.unique(regions.class_id))
     return regions
@@ -201,7 +208,7 @@ def _small_pieces(
     """Which pieces, from 1, may be of a small region: those that are small, and those that may go on beyond the strip."""
     if small is None:
         return None
-    found = np.append(False, sweep.area[-1] * unit < small[sweep.class_id[-1]])
+    found = np.append(False, sweep.area[-1] < small[sweep.class_id[-1]] / unit)
     found[strip.pieces[[0, -1]].ravel()] = True
     return found
 
@@ -216,7 +223,7 @@ def _add_borders(sweep: _Sweep, strip: Strip, sides: tuple[int, int], small: NDA
         if small is not None:
             matters = small[low] | small[high]
             low, high = low[matters], high[matters]
-        sweep.borders.append(_counted(low + sweep.pieces, high + sweep.pieces, length))
+        _gather(sweep, _counted(low + sweep.pieces, high + sweep.pieces, length))
 
 
 def _add_seam(sweep: _Sweep, above: Strip, below: Strip, length: int) -> None:
@@ -226,9 +233,31 @@ def _add_seam(sweep: _Sweep, above: Strip, below: Strip, length: int) -> None:
     both = (one > 0) & (two > 0)
     same = both & (above.keys[-1] == below.keys[0])
     sweep.links.append(np.unique(np.column_stack([one[same] + before, two[same] + sweep.pieces]), axis=0))
-    sweep.borders.append(_counted(one[both & ~same] + before, two[both & ~same] + sweep.pieces, length))
+    _gather(sweep, _counted(one[both & ~same] + before, two[both & ~same] + sweep.pieces, length))
     # What hangs down into nodata is exposed too.
     sweep.exposed[-2][one[(one > 0) & (two == 0)] - 1] = True
+
+
+def _gather(sweep: _Sweep, borders: Borders) -> None:
+    sweep.borders.append(borders)
+    sweep.gathered += len(borders.one)
+
+
+def _compact(sweep: _Sweep, small: NDArray[np.float64]) -> None:
+    """Borders between regions that are large by now are dropped, and those between one pair of regions summed.
+
+    Each region goes by its first piece from here on, which later links tie to whatever it grows together with. What
+    reaches the last row may only grow, and is not small any more once it is large.
+    """
+    links = np.concatenate([np.zeros((0, 2), np.int64), *sweep.links]) - 1
+    group, first = linked(sweep.pieces, links[:, 0], links[:, 1])
+    area = np.bincount(group, weights=np.concatenate(sweep.area), minlength=len(first))
+    is_small = area < small[np.concatenate(sweep.class_id)[first]]
+    borders = Borders.joined(sweep.borders)
+    borders = borders.where(is_small[group[borders.one]] | is_small[group[borders.two]])
+    sweep.borders = [borders.renamed(first[group])]
+    sweep.gathered = len(sweep.borders[0].one)
+    sweep.compact_at = max(COMPACT, 2 * sweep.gathered)
 
 
 def _counted(one: NDArray[np.int64], two: NDArray[np.int64], length: int) -> Borders:

@@ -18,6 +18,9 @@ OUTSIDE = -1
 
 EAST, SOUTH, WEST, NORTH = range(4)
 
+BLOCK = 50_000
+"""Arcs that are copied at once."""
+
 
 @dataclass(frozen=True, eq=False)
 class Arcs:
@@ -56,16 +59,23 @@ class Arcs:
         names = ("x", "y", "right", "left", "leaves", "arrives", "is_ring")
         return Arcs(offsets=offsets_of(lengths), **{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
 
-    def rows(self, chosen: NDArray[np.integer]) -> "Arcs":
-        """The arcs of the given numbers, in that order."""
-        place = rows_of(self.offsets, chosen)
+    def rows(self, chosen: NDArray[np.integer], *, short: NDArray[np.bool_] | None = None) -> "Arcs":
+        """The arcs of the given numbers, in that order; those marked in `short` (n,) without their second vertices."""
+        lengths = np.diff(self.offsets)[chosen]
+        less = np.zeros(len(chosen), dtype=np.bool_) if short is None else short[chosen]
+        offsets = offsets_of(lengths - less)
+        x, y = np.empty(offsets[-1], self.x.dtype), np.empty(offsets[-1], self.y.dtype)
+        # Places take eight bytes, vertices four: they are not made for all at once.
+        for start in range(0, len(chosen), BLOCK):
+            rows = slice(start, start + BLOCK)
+            place = rows_of(self.offsets, chosen[rows])
+            if less[rows].any():
+                second = offsets_of(lengths[rows])[:-1][less[rows]] + 1
+                place = np.delete(place, second)
+            into = slice(offsets[start], offsets[min(start + BLOCK, len(chosen))])
+            x[into], y[into] = self.x[place], self.y[place]
         names = ("right", "left", "leaves", "arrives", "is_ring")
-        return Arcs(
-            x=self.x[place],
-            y=self.y[place],
-            offsets=offsets_of(np.diff(self.offsets)[chosen]),
-            **{n: getattr(self, n)[chosen] for n in names},
-        )
+        return Arcs(x=x, y=y, offsets=offsets, **{n: getattr(self, n)[chosen] for n in names})
 
     def with_vertices(self, x: NDArray[np.number], y: NDArray[np.number], lengths: NDArray[np.integer]) -> "Arcs":
         """The same arcs with other vertices."""

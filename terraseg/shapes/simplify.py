@@ -60,8 +60,8 @@ def simplify_arcs(arcs: Arcs, corners: CornerIndex, *, tolerance: float) -> tupl
 
     `corners` has to hold all corners of the rows that the arcs pass. In pixels a tolerance of 1 takes away the stairs of a
     slanting border and leaves what is two pixels wide and more as it is; a lone pixel becomes a triangle; 0 changes
-    nothing. An arc between two nodes keeps one vertex between them if it has any: where it is marked, `without_spare`
-    takes that away too when no other arc joins the same nodes.
+    nothing. An arc between two nodes keeps one vertex between them if it has any: where it is marked, that may go
+    too when `may_lose_spare` says so.
     """
     limit = int(2 * tolerance**2 + 1e-9)
     if tolerance <= 0 or len(arcs) == 0:
@@ -84,17 +84,19 @@ def simplify_arcs(arcs: Arcs, corners: CornerIndex, *, tolerance: float) -> tupl
     return arcs.with_vertices(arcs.x[kept], arcs.y[kept], state.left), spare
 
 
-def without_spare(arcs: Arcs, spare: NDArray[np.bool_], nodes: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Arcs:
-    """The arcs with their spare vertices gone, but where two arcs join the same pair of nodes and would become one."""
+def may_lose_spare(
+    arcs: Arcs, spare: NDArray[np.bool_], nodes: tuple[NDArray[np.int64], NDArray[np.int64]]
+) -> NDArray[np.bool_]:
+    """Which arcs lose their spare vertex, the second of three: not those that join one pair of nodes with another arc.
+
+    Both would be one line, with nothing between them.
+    """
     low, high = np.minimum(*nodes), np.maximum(*nodes)
     code = low * (int(high.max(initial=0)) + 1) + high
     _, place, count = np.unique(code[~arcs.is_ring], return_inverse=True, return_counts=True)
     alone = np.zeros(len(arcs), dtype=np.bool_)
     alone[~arcs.is_ring] = count[place] == 1
-    gone = arcs.offsets[:-1][spare & alone] + 1
-    kept = np.ones(len(arcs.x), dtype=np.bool_)
-    kept[gone] = False
-    return arcs.with_vertices(arcs.x[kept], arcs.y[kept], np.diff(arcs.offsets) - (spare & alone))
+    return spare & alone
 
 
 def _are_loops(arcs: Arcs) -> NDArray[np.bool_]:

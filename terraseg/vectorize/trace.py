@@ -12,7 +12,7 @@ from terraseg.pixels.pieces import Strip, strip_pieces
 from terraseg.pixels.regions import Regions, Wanted, find_regions
 from terraseg.shapes.arcs import OUTSIDE, Arcs, OpenArcs, trace_strip
 from terraseg.shapes.assemble import node_numbers, outlines_of, polygons_of
-from terraseg.shapes.simplify import CornerIndex, simplify_arcs, without_spare
+from terraseg.shapes.simplify import CornerIndex, may_lose_spare, simplify_arcs
 from terraseg.vectorize.tenths import Tenths
 
 
@@ -125,13 +125,14 @@ def _as(arcs: Arcs, lattice: "np.dtype[np.uint16 | np.int32]") -> Arcs:
 
 def _in_order(found: _Found) -> Traced:
     arcs = Arcs.joined(found.simple)
-    spare = np.concatenate([np.zeros(0, np.bool_), *found.spare])
     found.simple.clear()
+    spare = np.concatenate([np.zeros(0, np.bool_), *found.spare])
     order = arcs.order()
-    arcs, spare = arcs.rows(order), spare[order]
-    nodes = node_numbers(arcs)
+    first, last = node_numbers(arcs)
+    arcs = arcs.rows(order, short=may_lose_spare(arcs, spare, (first, last)))
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
     raw, raw_of = Arcs.joined(found.raw), place[np.concatenate([np.zeros(0, np.int64), *found.raw_of])]
+    found.raw.clear()
     by_place = np.argsort(raw_of)
-    return Traced(without_spare(arcs, spare, nodes), nodes, raw.rows(by_place), raw_of[by_place])
+    return Traced(arcs, (first[order], last[order]), raw.rows(by_place), raw_of[by_place])

@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy import ndimage
 
+import terraseg.pixels.regions as regions_module
 from terraseg.core.classes import LandClass, Legend
 from terraseg.core.classreader import ByteArray, ClassArray
 from terraseg.core.grid import Grid
@@ -86,6 +87,13 @@ def test_a_confidence_of_another_size_is_refused() -> None:
 @settings(deadline=None, max_examples=100)
 @given(maps, st.integers(1, 4), st.integers(2, 6))
 def test_borders_of_small_regions_are_all_there_when_others_are_left_out(ids: Ids, rows: int, least: int) -> None:
+    """However often the borders gathered so far are gone through."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(regions_module, "COMPACT", 4)
+        _compare_borders(ids, rows, least)
+
+
+def _compare_borders(ids: Ids, rows: int, least: int) -> None:
     small = np.full(256, float(least))
     every, some = (
         find_regions(raster(ids), Wanted(small=s, strip_rows=r)) for s, r in ((None, len(ids)), (small, rows))

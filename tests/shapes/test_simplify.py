@@ -50,10 +50,10 @@ def test_smooth_borders_stay_a_coverage_and_lose_as_many_vertices_as_in_geos(see
     ids = np.digitize(wave, [-0.8, 0.0, 0.8]).reshape(40, 40).astype(np.uint8)
     traced, polygons = simple(ids, 0), simple(ids, tolerance)
     assert shapely.coverage_is_valid(polygons)
-    assert shapely.area(polygons).sum() == pytest.approx(1600, rel=0.05)
+    assert shapely.area(polygons).sum() == pytest.approx(1600, rel=0.02 + tolerance**2 / 400)
     ours = shapely.get_num_coordinates(polygons).sum()
     geos = shapely.get_num_coordinates(shapely.coverage_simplify(traced, tolerance)).sum()
-    assert ours <= 1.15 * geos + 12
+    assert ours <= 1.25 * geos + 12
 
 
 @pytest.mark.parametrize("angle", [15, 30, 45])

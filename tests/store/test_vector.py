@@ -5,9 +5,11 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import geopandas
 import numpy as np
 import pyogrio
 import pytest
@@ -16,6 +18,7 @@ from pyproj import Geod
 
 import terraseg.store.vector as vector
 from terraseg.core.classes import LandClass, Legend
+from terraseg.core.lines import LineTable
 from terraseg.core.polygons import PolygonTable
 from terraseg.errors import BadOption, MissingExtra, UnreadableFile
 from terraseg.export.qgis import qml_for_polygons
@@ -295,3 +298,39 @@ def test_a_shapefile_of_labels_is_read(tmp_path: Path) -> None:
     assert (labels.values.tolist(), labels.crs) == (["dach"], "EPSG:32645")
     (tmp_path / "labels.prj").unlink()
     assert read_polygons(tmp_path / "labels.shp").crs is None
+
+
+def test_tables_written_one_after_the_other_are_one_layer(tmp_path: Path) -> None:
+    whole = make_table().rows(np.array([0, 1, 0]))
+    parts = [whole.rows(np.array(rows)) for rows in ([0], [1, 2])]
+    for name in ("map.gpkg", "map.geojson", "map.parquet"):
+        assert write_polygons(iter(parts), tmp_path / name, style="<qgis/>") == 3
+        assert len(read_polygon_table(tmp_path / name)) == 3
+    assert_same(read_polygon_table(tmp_path / "map.gpkg"), whole)
+
+
+def test_further_columns_are_written_and_read_back(tmp_path: Path) -> None:
+    table = make_table(rows=2)
+    columns = {"n_vertices": np.array([4, 5], np.int32), "length_m": np.array([7.5, np.nan])}
+    write_polygons(replace(table, attributes=columns), tmp_path / "map.gpkg")
+    back = read_polygon_table(tmp_path / "map.gpkg")
+    assert list(back.attributes) == ["n_vertices", "length_m"]
+    for name, values in columns.items():
+        assert np.array_equal(back.attributes[name], values, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["map.gpkg", "map.geojson", "map.parquet"])
+def test_lines_are_a_layer_in_a_geopackage_and_else_a_file(tmp_path: Path, name: str) -> None:
+    table = make_table()
+    line = np.array([shapely.LineString([(0, 0), (5, 5)])], dtype=object)
+    street = LineTable(line, table.class_id[:1], np.array([6.5]), np.array([7.1]), table.legend, table.crs)
+    write_polygons(table, tmp_path / name, lines=street)
+    own = tmp_path / name if name.endswith("gpkg") else tmp_path / f"map_centerlines{Path(name).suffix}"
+    if name.endswith("parquet"):
+        frame = geopandas.read_parquet(own)
+        found = dict(frame[["width_m", "length_m"]].iloc[0])
+    else:
+        meta, _, _, data = pyogrio.raw.read(own, layer="map_centerlines")
+        found = {k: v[0] for k, v in zip(meta["fields"], data, strict=True)}
+    assert (found["width_m"], found["length_m"]) == (6.5, 7.1)
+    assert len(read_polygon_table(tmp_path / name)) == len(table)
