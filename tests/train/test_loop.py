@@ -110,12 +110,13 @@ def test_resume_is_exact_with_dropout_clipping_bf16_and_scale(easy: Easy, plan: 
     assert same_weights(whole, train_model(*easy, full, broken))
 
 
-def test_a_real_ctrl_c_waits_for_the_end_of_the_step_and_leaves_a_checkpoint(
-    easy: Easy, plan: Plan, run: RunFolder
-) -> None:
+def test_ctrl_c_waits_for_the_end_of_the_step_and_leaves_a_checkpoint(easy: Easy, plan: Plan, run: RunFolder) -> None:
     def press(event: TrainEvent) -> None:
         if event.step == 5:
-            os.kill(os.getpid(), signal.SIGINT)
+            # As the interpreter calls it; the signal itself is for test_interrupt.py, which has a process to spare.
+            handler = signal.getsignal(signal.SIGINT)
+            assert callable(handler)
+            handler(signal.SIGINT, None)
 
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
@@ -123,7 +124,7 @@ def test_a_real_ctrl_c_waits_for_the_end_of_the_step_and_leaves_a_checkpoint(
     assert signal.getsignal(signal.SIGINT) is before
     seen: list[int] = []
     train_model(*easy, plan, run, progress=lambda event: seen.append(event.step))
-    assert seen[0] in (6, 7)  # the signal may arrive a step later
+    assert seen[0] == 6
     assert seen[-1] == 24
 
 
