@@ -37,31 +37,34 @@ def run(
     Neighbours share their borders, whatever the raster's size. Buildings get length, width, orientation and compactness
     besides; --split counts touching trees and buildings one by one.
     """
-    from terraseg.cli.display import print_files, watching
-
     given: dict[str, object] = {"min_area_m2": min_area, "simplify_m": simplify, "crs": crs}
     given |= {"classes": tuple(classes or ()), "split": _names(split), "buildings": _names(buildings)}
     given |= {"centerlines": _names(centerlines), "regularize": regularize}
     table = {key: value for key, value in given.items() if value not in (None, (), False)}
     if class_map is None:
-        from dataclasses import asdict, replace
-
-        from terraseg.cli.settings import open_project
-        from terraseg.core.options import read_options
-        from terraseg.pipeline import steps
-        from terraseg.pipeline.cleaning import clean
-        from terraseg.vectorize.options import VectorizeOptions
-
-        project = open_project(config, overrides)
-        options = read_options(VectorizeOptions, asdict(project.vectorize) | table, "the command line")
-        project = replace(project, vectorize=options)
-        with project.run.locked(), watching() as watch:
-            dataset, _ = steps.prepare(project, watch)
-            maps = clean(project, steps.predict(project, steps.scenes_to_map(project, dataset), watch), watch)
-            files = steps.vectorize(project, maps, watch)
-        print_files([str(path) for path in files])
+        _vectorize_project(config, overrides, table)
         return
     _vectorize_file(class_map, out or class_map.with_suffix(".gpkg"), table)
+
+
+def _vectorize_project(config: Path, overrides: list[str] | None, table: dict[str, object]) -> None:
+    from dataclasses import asdict, replace
+
+    from terraseg.cli.display import print_files, watching
+    from terraseg.cli.settings import open_project
+    from terraseg.core.options import read_options
+    from terraseg.pipeline import steps
+    from terraseg.pipeline.cleaning import clean
+    from terraseg.vectorize.options import VectorizeOptions
+
+    project = open_project(config, overrides)
+    options = read_options(VectorizeOptions, asdict(project.vectorize) | table, "the command line")
+    project = replace(project, vectorize=options)
+    with project.run.locked(), watching() as watch:
+        dataset, _ = steps.prepare(project, watch)
+        maps = clean(project, steps.predict(project, steps.scenes_to_map(project, dataset), watch), watch)
+        files = steps.vectorize(project, maps, watch)
+    print_files([str(path) for path in files])
 
 
 def _vectorize_file(class_map: Path, out: Path, table: dict[str, object]) -> None:

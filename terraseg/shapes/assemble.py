@@ -16,37 +16,42 @@ class Outlines:
     """Arcs with what follows them round each region.
 
     Half-edge h < n is arc h with the region on its right, n + h the same arc walked back, with the region on its left.
-    `following` (2 n,) is the next half-edge round the region `region` (2 n,), `by_region` (2 n,) sorts them by region.
+    `following` (2 n,) is the next half-edge round the region `region` (2 n,). `by_region` (2 n,) sorts them by region: those
+    of region r stand from `places[r]` to `places[r + 1]`.
     """
 
     arcs: Arcs
     region: NDArray[np.int32]
-    following: NDArray[np.int64]
-    by_region: NDArray[np.int64]
+    following: NDArray[np.int32]
+    by_region: NDArray[np.int32]
+    places: NDArray[np.int64]
 
 
 def outlines_of(arcs: Arcs, nodes: tuple[NDArray[np.integer], NDArray[np.integer]]) -> Outlines:
     """The arcs, linked where they meet; `nodes` numbers the first and the last node of each arc (anything for rings)."""
     number = len(arcs)
     region = np.concatenate([arcs.right, arcs.left])
-    first, last = (np.asarray(n, dtype=np.int64) for n in nodes)
-    start, end = np.concatenate([first, last]), np.concatenate([last, first])
-    leaves = np.concatenate([arcs.leaves, (arcs.arrives + 2) % 4]).astype(np.int64)
-    arrives = np.concatenate([arcs.arrives, (arcs.leaves + 2) % 4]).astype(np.int64)
-    is_ring = np.concatenate([arcs.is_ring, arcs.is_ring])
-    linked = np.flatnonzero(~is_ring & (region != OUTSIDE))
-    slots = np.full(4 * (int(max(start.max(initial=0), end.max(initial=0))) + 1), END, dtype=np.int64)
-    slots[4 * start[linked] + leaves[linked]] = linked
-    following = np.arange(2 * number)
+    # Half the bytes of the usual integers: with all borders of a vast map here, that is what memory hangs on.
+    first, last = (np.asarray(n, dtype=np.int32) for n in nodes)
+    is_linked = np.concatenate([~arcs.is_ring, ~arcs.is_ring]) & (region != OUTSIDE)
+    linked = np.flatnonzero(is_linked).astype(np.int32)
+    leaving = 4 * np.concatenate([first, last]) + np.concatenate([arcs.leaves, (arcs.arrives + 2) % 4])
+    slots = np.full(4 * (int(max(first.max(initial=0), last.max(initial=0))) + 1), END, dtype=np.int32)
+    slots[leaving[linked]] = linked
+    del leaving
+    end = 4 * np.concatenate([last, first])[linked]
+    arrives = np.concatenate([arcs.arrives, (arcs.leaves + 2) % 4])[linked]
+    following = np.arange(2 * number, dtype=np.int32)
     # Where a region touches itself over a corner it goes on to the left: a hole so is a ring of its own and never a loop
     # in the outer one.
-    taken = np.full(len(linked), END, dtype=np.int64)
+    taken = np.full(len(linked), END, dtype=np.int32)
     for turn in (3, 0, 1):
-        candidate = slots[4 * end[linked] + (arrives[linked] + turn) % 4]
+        candidate = slots[end + (arrives + turn) % 4]
         fits = (taken == END) & (candidate != END) & (region[candidate] == region[linked])
         taken[fits] = candidate[fits]
     following[linked] = taken
-    return Outlines(arcs, region, following, np.argsort(region, kind="stable"))
+    places = offsets_of(np.bincount(region + 1, minlength=1))[1:]
+    return Outlines(arcs, region, following, np.argsort(region, kind="stable").astype(np.int32), places)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,11 +83,10 @@ class Rings:
 
 def rings_of(outlines: Outlines, regions: NDArray[np.integer]) -> Rings:
     """The rings of some regions, given in ascending order; rings by their first half-edges."""
-    ranked = outlines.region[outlines.by_region]
-    starts, stops = (np.searchsorted(ranked, regions, side=side) for side in ("left", "right"))
+    starts, stops = outlines.places[regions], outlines.places[regions + 1]
     lengths = stops - starts
     place = np.arange(lengths.sum()) + np.repeat(starts - offsets_of(lengths)[:-1], lengths)
-    halves = np.sort(outlines.by_region[place])
+    halves = np.sort(outlines.by_region[place]).astype(np.int64)
     chains = chains_of(np.searchsorted(halves, outlines.following[halves]))
     halves = halves[chains.order]
     points, counts = _points(outlines.arcs, halves)
@@ -144,9 +148,15 @@ def _closed(rings: NDArray[np.int64], sequence: NDArray[np.intp]) -> tuple[NDArr
     return place, offsets
 
 
-def node_numbers(arcs: Arcs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def node_numbers(arcs: Arcs) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The first and the last node of each arc, numbered by their places; rings have nodes of their own."""
-    first, last = arcs.offsets[:-1], arcs.offsets[1:] - 1
-    y, x = (np.concatenate([v[first], v[last]]).astype(np.int64) for v in (arcs.y, arcs.x))
-    _, number = np.unique(y * (int(x.max(initial=0)) + 1) + x, return_inverse=True)
+    ends = np.concatenate([arcs.offsets[:-1], arcs.offsets[1:] - 1])
+    code = arcs.y[ends].astype(np.int64)
+    code *= int(arcs.x.max(initial=0)) + 1
+    code += arcs.x[ends]
+    del ends
+    order = np.argsort(code)
+    is_new = np.diff(code[order], prepend=-1) != 0
+    number = np.empty(len(code), dtype=np.int32)
+    number[order] = np.cumsum(is_new, dtype=np.int32) - 1
     return number[: len(arcs)], number[len(arcs) :]

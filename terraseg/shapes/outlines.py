@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from terraseg.shapes.arcs import Arcs
 from terraseg.shapes.assemble import Rings
 from terraseg.shapes.chains import offsets_of
+from terraseg.shapes.circles import circles_of, overlaps, ring_polygons, round_corners, round_polygons, summed
 from terraseg.shapes.rectify import rectified
 from terraseg.shapes.straight import Samples, main_directions, sides_of, straight_pieces
 
@@ -17,15 +17,6 @@ BEND_PX = 1.2
 
 WALL_PX = 1.5
 """How far a party wall may leave the straight line between its ends to be drawn as one."""
-
-ROUND_PX, ROUND_SHARE = 0.4, 0.01
-"""An outline is round when it leaves the circle of equal area by no more on average: pixels, and a share of the radius."""
-
-LEAST_RADIUS_PX = 4.0
-"""Smaller circles cannot be told from squares."""
-
-SAGITTA_PX = 0.1
-"""How far a circle's polygon may leave the circle."""
 
 APART_PX = 0.2
 """How far nodes are drawn apart that would fall on one point."""
@@ -37,8 +28,8 @@ class Walls:
 
     arcs: Arcs
     number: NDArray[np.int64]
-    first: NDArray[np.int64]
-    last: NDArray[np.int64]
+    first: NDArray[np.integer]
+    last: NDArray[np.integer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +47,7 @@ class NewRings:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     offsets: NDArray[np.int64]
-    node: NDArray[np.int64]
+    node: NDArray[np.integer]
     node_ring: NDArray[np.int64]
     node_place: NDArray[np.float64]
     straight: NDArray[np.int64]
@@ -84,7 +75,7 @@ class _Drawn:
 
 
 def new_rings(
-    rings: Rings, numbers: NDArray[np.int64], nodes: tuple[NDArray[np.int64], NDArray[np.int64]],
+    rings: Rings, numbers: NDArray[np.int64], nodes: tuple[NDArray[np.integer], NDArray[np.integer]],
     is_ring: NDArray[np.bool_], walls: Walls, *, least_iou: float,
 ) -> NewRings:  # fmt: skip
     """New outlines for the raw rings of building groups; those that share less than `least_iou` with them are not good.
@@ -133,81 +124,15 @@ def _drawn(samples: Samples, rings: Rings, least_iou: float) -> _Drawn:
     angle = turn[edges.ring]
     with np.errstate(invalid="ignore"):
         x, y = u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)
-    drawn = _Drawn(x, y, edges.offsets, edges.home[pieces.piece], good & np.isfinite(_summed(x + y, edges.offsets)))
-    raw = _polygons(rings.points[:, 0], rings.points[:, 1], rings.offsets, np.ones(len(good), dtype=np.bool_))
-    overlap = _overlaps(raw, _polygons(x, y, edges.offsets, drawn.is_good))
-    circles, centre, radius = _circles(samples, raw)
+    drawn = _Drawn(x, y, edges.offsets, edges.home[pieces.piece], good & np.isfinite(summed(x + y, edges.offsets)))
+    raw = ring_polygons(rings.points[:, 0], rings.points[:, 1], rings.offsets, np.ones(len(good), dtype=np.bool_))
+    overlap = overlaps(raw, ring_polygons(x, y, edges.offsets, drawn.is_good))
+    circles, centre, radius = circles_of(samples, raw)
     is_round = np.zeros(len(good), dtype=np.bool_)
-    is_round[circles] = _overlaps(raw[circles], _round_polygons(centre[circles], radius[circles])) > overlap[circles]
+    is_round[circles] = overlaps(raw[circles], round_polygons(centre[circles], radius[circles])) > overlap[circles]
     drawn = _with_circles(drawn, samples, is_round, (centre, radius))
     overlap[is_round] = 1.0
     return _Drawn(drawn.x, drawn.y, drawn.offsets, drawn.edge, overlap >= least_iou)
-
-
-def _summed(values: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
-    ring = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    return np.bincount(ring, weights=values, minlength=len(offsets) - 1).astype(np.float64)
-
-
-def _polygons(
-    x: NDArray[np.float64], y: NDArray[np.float64], offsets: NDArray[np.int64], chosen: NDArray[np.bool_]
-) -> NDArray[np.object_]:
-    """The chosen rings as polygons without holes; None for the others."""
-    out = np.full(len(chosen), None, dtype=object)
-    rows = np.flatnonzero(chosen)
-    if len(rows) == 0:
-        return out
-    ring = np.repeat(np.arange(len(chosen)), np.diff(offsets))
-    kept = chosen[ring]
-    lines = shapely.linearrings(np.column_stack([x[kept], y[kept]]), indices=(np.cumsum(chosen) - 1)[ring[kept]])
-    out[rows] = shapely.polygons(lines)
-    return out
-
-
-def _overlaps(one: NDArray[np.object_], two: NDArray[np.object_]) -> NDArray[np.float64]:
-    """Intersection over union of pairs of polygons; 0 where one is missing or not valid."""
-    overlap = np.zeros(len(one))
-    fit = shapely.is_valid(one) & shapely.is_valid(two)
-    shared = shapely.area(shapely.intersection(one[fit], two[fit]))
-    overlap[fit] = shared / (shapely.area(one[fit]) + shapely.area(two[fit]) - shared)
-    return overlap
-
-
-def _circles(
-    samples: Samples, raw: NDArray[np.object_]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Which rings are round; and the centre (n, 2) and radius (n,) of the circle of each ring's area."""
-    counts = np.diff(samples.offsets)
-    area = shapely.area(raw)
-    radius = np.sqrt(np.maximum(area, 0) / np.pi)
-    centre = shapely.get_coordinates(shapely.centroid(raw)).reshape(-1, 2)
-    distance = np.hypot(samples.x - np.repeat(centre[:, 0], counts), samples.y - np.repeat(centre[:, 1], counts))
-    off = np.sqrt(_summed((distance - np.repeat(radius, counts)) ** 2, samples.offsets) / np.maximum(counts, 1))
-    # A right square of this size leaves its circle by a fourteenth of its side on average.
-    limit = np.minimum(ROUND_PX + ROUND_SHARE * radius, 0.08 * radius)
-    return np.flatnonzero((off < limit) & (radius >= LEAST_RADIUS_PX)), centre, radius
-
-
-def _corner_counts(radius: NDArray[np.float64]) -> NDArray[np.int64]:
-    corners = np.pi / np.arccos(1 - SAGITTA_PX / np.maximum(radius, LEAST_RADIUS_PX))
-    return 4 * np.ceil(corners / 4).astype(np.int64)
-
-
-def _round_corners(
-    centre: NDArray[np.float64], radius: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Corners of regular polygons with the areas of the circles, clockwise on a screen, and how many each has."""
-    counts = _corner_counts(radius)
-    which = np.repeat(np.arange(len(counts)), counts)
-    angle = 2 * np.pi * (np.arange(len(which)) - offsets_of(counts)[which] + 1) / counts[which]
-    # n / 2 sin(2 pi / n) times the outer radius squared is a regular polygon's area.
-    outer = radius * np.sqrt(np.pi / (counts / 2 * np.sin(2 * np.pi / np.maximum(counts, 1))))
-    return centre[which, 0] + outer[which] * np.cos(angle), centre[which, 1] + outer[which] * np.sin(angle), counts
-
-
-def _round_polygons(centre: NDArray[np.float64], radius: NDArray[np.float64]) -> NDArray[np.object_]:
-    x, y, counts = _round_corners(centre, radius)
-    return _polygons(x, y, offsets_of(counts), np.ones(len(counts), dtype=np.bool_))
 
 
 def _with_circles(
@@ -220,7 +145,7 @@ def _with_circles(
     if not is_round.any():
         return drawn
     centre, radius = circles
-    x, y, counts = _round_corners(centre[is_round], radius[is_round])
+    x, y, counts = round_corners(centre[is_round], radius[is_round])
     lengths = np.diff(drawn.offsets)
     starts = drawn.offsets[:-1].copy()
     starts[is_round] = len(drawn.x) + offsets_of(counts)[:-1]
@@ -239,7 +164,7 @@ def _with_circles(
 
 
 def _at_walls(
-    raw: NDArray[np.float64], node: NDArray[np.int64], edge: NDArray[np.int64], known: tuple[_Drawn, Walls]
+    raw: NDArray[np.float64], node: NDArray[np.integer], edge: NDArray[np.int64], known: tuple[_Drawn, Walls]
 ) -> NDArray[np.float64]:
     """Where each half-edge's first node should come: where it was, or where the party wall that ends there meets its edge."""
     drawn, walls = known
@@ -248,7 +173,7 @@ def _at_walls(
         return wanted
     counts = np.diff(walls.arcs.offsets)
     middle = np.column_stack(
-        [_summed(v.astype(np.float64), walls.arcs.offsets) / counts for v in (walls.arcs.x, walls.arcs.y)]
+        [summed(v.astype(np.float64), walls.arcs.offsets) / counts for v in (walls.arcs.x, walls.arcs.y)]
     )
     first, last = walls.arcs.offsets[:-1], walls.arcs.offsets[1:] - 1
     chord = np.column_stack([walls.arcs.x[last] - walls.arcs.x[first], walls.arcs.y[last] - walls.arcs.y[first]])
@@ -271,9 +196,9 @@ def _mean_sides(arcs: Arcs) -> NDArray[np.float64]:
     x, y = arcs.x.astype(np.float64), arcs.y.astype(np.float64)
     length = np.hypot(np.diff(x, append=x[-1:]), np.diff(y, append=y[-1:]))
     length[arcs.offsets[1:] - 1] = 0
-    total = np.maximum(_summed(length, arcs.offsets), 1e-9)
+    total = np.maximum(summed(length, arcs.offsets), 1e-9)
     middles = ((v + np.append(v[1:], v[-1:])) / 2 for v in (x, y))
-    return np.column_stack([_summed(m * length, arcs.offsets) / total for m in middles])
+    return np.column_stack([summed(m * length, arcs.offsets) / total for m in middles])
 
 
 def _edge_directions(drawn: _Drawn, edge: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -337,7 +262,7 @@ def _places(drawn: _Drawn, edge: NDArray[np.int64], along: NDArray[np.float64]) 
         return np.column_stack([drawn.x[before] + along * dx, drawn.y[before] + along * dy])
 
 
-def _seen_twice(node: NDArray[np.int64], has_node: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _seen_twice(node: NDArray[np.integer], has_node: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Half-edges that start from a node which another one starts from too: where an outline touches itself or another."""
     _, place, count = np.unique(node[has_node], return_inverse=True, return_counts=True)
     twice = np.zeros(len(node), dtype=np.bool_)

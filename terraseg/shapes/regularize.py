@@ -6,7 +6,7 @@ Every other border only follows its end node. Since all polygons are built of th
 no arcs cross: rings that lead to a crossing, and those of buildings that come out too different, are left as they were.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -20,7 +20,7 @@ from terraseg.shapes.outlines import NewRings, Walls, new_rings
 
 BATCH_VERTICES = 300_000
 
-Nodes = tuple[NDArray[np.int64], NDArray[np.int64]]
+Nodes = tuple[NDArray[np.integer], NDArray[np.integer]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ def regularize(partition: Partition, *, chosen: NDArray[np.bool_], least_iou: fl
     raw = outlines_of(_as_floats(partition.raw), _of(partition.nodes, partition.raw_of))
     while True:
         changed = _apply(arcs, partition, rings, accepted)
-        after = Outlines(changed.arcs, before.region, before.following, before.by_region)
+        after = replace(before, arcs=changed.arcs)
         bad = crossing_arcs(changed.arcs, changed.moved)
         if not bad.any():
             bad = _turned_over(before, after, changed.moved)

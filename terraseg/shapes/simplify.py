@@ -85,14 +85,14 @@ def simplify_arcs(arcs: Arcs, corners: CornerIndex, *, tolerance: float) -> tupl
 
 
 def may_lose_spare(
-    arcs: Arcs, spare: NDArray[np.bool_], nodes: tuple[NDArray[np.int64], NDArray[np.int64]]
+    arcs: Arcs, spare: NDArray[np.bool_], nodes: tuple[NDArray[np.integer], NDArray[np.integer]]
 ) -> NDArray[np.bool_]:
     """Which arcs lose their spare vertex, the second of three: not those that join one pair of nodes with another arc.
 
     Both would be one line, with nothing between them.
     """
     low, high = np.minimum(*nodes), np.maximum(*nodes)
-    code = low * (int(high.max(initial=0)) + 1) + high
+    code = low.astype(np.int64) * (int(high.max(initial=0)) + 1) + high
     _, place, count = np.unique(code[~arcs.is_ring], return_inverse=True, return_counts=True)
     alone = np.zeros(len(arcs), dtype=np.bool_)
     alone[~arcs.is_ring] = count[place] == 1

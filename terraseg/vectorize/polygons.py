@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -12,7 +12,7 @@ from terraseg.core.classreader import ByteRaster, ClassRaster
 from terraseg.core.grid import Grid
 from terraseg.core.polygons import PolygonTable
 from terraseg.pixels.merge import DROPPED, Merged, merge_small
-from terraseg.pixels.regions import Regions, Wanted, find_regions
+from terraseg.pixels.regions import Borders, Regions, Wanted, find_regions
 from terraseg.shapes.assemble import Outlines, batches_of, outlines_of
 from terraseg.shapes.assemble import polygons_of as assembled
 from terraseg.shapes.footprint import footprint_columns
@@ -22,7 +22,7 @@ from terraseg.vectorize.options import VectorizeOptions, building_ids, chosen_id
 from terraseg.vectorize.reproject import reprojection
 from terraseg.vectorize.split import Neck, split_parts
 from terraseg.vectorize.tenths import start_tenths
-from terraseg.vectorize.trace import Traced, trace_regions
+from terraseg.vectorize.trace import Traced, Tracing, trace_regions
 
 FULL_CONFIDENCE = 254
 """The byte of a confidence raster that stands for probability 1."""
@@ -97,18 +97,14 @@ def _traced(
     merged = merge_small(
         regions.class_id, regions.area, regions.borders, min_area=small / regions.area_unit, apart=apart
     )
+    # Borders are many and not needed any more.
+    regions = replace(regions, borders=Borders.joined([]))
     counts = _summed(merged, regions.confidence_counts).astype(np.int64)
     tenths = None if confidence is None else start_tenths(confidence, counts)
     buildings = np.isin(merged.class_id, building_ids(raster.legend, options) if options.regularize else ())
-    traced = trace_regions(
-        raster,
-        regions,
-        merged,
-        wanted=wanted,
-        tolerance=tolerance_pixels(raster.grid, options.simplify_m),
-        in_full=buildings if options.regularize else None,
-        tenths=tenths,
-    )
+    tolerance = tolerance_pixels(raster.grid, options.simplify_m)
+    tracing = Tracing(tolerance, buildings if options.regularize else None, tenths)
+    traced = trace_regions(raster, regions, merged, wanted=wanted, tracing=tracing)
     mean = np.full(len(merged.class_id), np.nan)
     total = counts.sum(axis=1) * FULL_CONFIDENCE
     np.divide(_summed(merged, regions.confidence_sum), total, out=mean, where=total > 0)

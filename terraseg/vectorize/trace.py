@@ -25,9 +25,22 @@ class Traced:
     """
 
     arcs: Arcs
-    nodes: tuple[NDArray[np.int64], NDArray[np.int64]]
+    nodes: tuple[NDArray[np.integer], NDArray[np.integer]]
     raw: Arcs
     raw_of: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Tracing:
+    """How borders are traced: simplified to a `tolerance` in pixels.
+
+    Arcs of the regions marked in `in_full` (regions,) are kept as traced besides. `tenths` counts confidences on the way,
+    since the raster is read anyway.
+    """
+
+    tolerance: float
+    in_full: NDArray[np.bool_] | None = None
+    tenths: Tenths | None = None
 
 
 def trace_map(
@@ -43,7 +56,7 @@ def trace_map(
     wanted = Wanted(strip_rows=strip_rows)
     regions = find_regions(raster, wanted)
     merged = merge_small(regions.class_id, regions.area, regions.borders, min_area=min_area / regions.area_unit)
-    traced = trace_regions(raster, regions, merged, wanted=wanted, tolerance=tolerance)
+    traced = trace_regions(raster, regions, merged, wanted=wanted, tracing=Tracing(tolerance))
     numbers = np.arange(len(merged.class_id))
     return polygons_of(outlines_of(traced.arcs, traced.nodes), numbers), merged.class_id
 
@@ -65,15 +78,10 @@ def trace_regions(
     merged: Merged,
     *,
     wanted: Wanted,
-    tolerance: float,
-    in_full: NDArray[np.bool_] | None = None,
-    tenths: Tenths | None = None,
+    tracing: Tracing,
 ) -> Traced:
-    """The borders of the merged regions in pixel coordinates, simplified to a tolerance in pixels.
-
-    `wanted` is what the regions were found with. Arcs of the regions marked `in_full` are kept as traced besides. `tenths`
-    counts confidences on the way, since the raster is read here anyway.
-    """
+    """The borders of the merged regions in pixel coordinates; `wanted` is what the regions were found with."""
+    tenths, in_full = tracing.tenths, tracing.in_full
     found = _Found([], [], [], [])
     width = raster.grid.width
     open_arcs = OpenArcs.start(width)
@@ -84,7 +92,7 @@ def trace_regions(
             tenths.count(strip.window, numbers)
         whole, open_arcs, new = trace_strip(open_arcs, numbers)
         corners = corners.with_corners(new)
-        _keep(found, whole, simplify_arcs(whole, corners, tolerance=tolerance), in_full, np.dtype(lattice))
+        _keep(found, whole, simplify_arcs(whole, corners, tolerance=tracing.tolerance), in_full, np.dtype(lattice))
         corners = corners.below(int(open_arcs.arcs.y.min(initial=open_arcs.top)))
     return _in_order(found)
 
