@@ -93,7 +93,7 @@ def _learning(facts: Fingerprint, machine: Hardware, options: TrainingOptions) -
         "device": Choice(machine.device, machine.device_name),
         "threads": Choice(machine.cores, f"the machine gives this process {machine.cores} cores"),
         "validate_every": Choice(0, f"about {VALIDATIONS} validations over the run, as the clock allows"),
-        "patience": _patience(facts, train),
+        "patience": _or(train.patience, Choice(0, "the rate falls to zero at the end, and the last part gains much")),
         "seed": settled(train.seed) if train.seed else Choice(0, "the default"),
     }
 
@@ -196,11 +196,3 @@ def _average(options: OptimizeOptions) -> Choice:
     if options.average != "auto":
         return settled(options.average)
     return Choice("none", "the schedule ends at a rate so low that it averages by itself")
-
-
-def _patience(facts: Fingerprint, options: TrainOptions) -> Choice:
-    if options.patience is not None:
-        return settled(options.patience)
-    if facts.validation_pixels == 0:
-        return Choice(0, "nothing judges the training, so it runs to its end")
-    return Choice(6, "half of the validations without a gain mean that no more is to come")

@@ -25,8 +25,8 @@ class TrainingState:
     """What is known between two steps, besides the tensors.
 
     `step` counts the steps taken, `elapsed` the seconds over all sittings, `setup` those before the first step.
-    `best_*` belong to the validation with the highest mean IoU, `best_weights` tells whether it was of the "last" weights
-    or their "average"; `stale` counts the validations since. `rows` are those of `progress.csv`. `swept` is the number of
+    `best_*` belong to the validation with the highest mean IoU (once the network has settled, of those since then),
+    `best_weights` tells whether it was of the "last" weights or their "average"; `stale` counts the validations since. `rows` are those of `progress.csv`. `swept` is the number of
     tile batches that a validation takes, 0 before the first. `accumulate` is the number of parts in which a batch is
     computed where the plan's did not fit into memory, else 0.
     """
@@ -38,6 +38,7 @@ class TrainingState:
     closing: float = 0.0
     fraction: float = 0.0
     best_step: int | None = None
+    best_fraction: float = 0.0
     best_score: dict[str, Any] = field(default_factory=dict)
     best_weights: str = "last"
     stale: int = 0

@@ -14,7 +14,7 @@ from terraseg.train.afford import affordable
 from terraseg.train.average import SWA_START, Average, start_average
 from terraseg.train.checkpoints import Checkpoint, TrainingState, saving, write_last
 from terraseg.train.clock import Clock
-from terraseg.train.judge import Verdict, judge
+from terraseg.train.judge import SETTLED, Verdict, judge
 from terraseg.train.module import SegmentationModule
 from terraseg.train.optimizer import set_rates
 from terraseg.train.processes import decided
@@ -28,8 +28,6 @@ LOOK_EVERY_ON_GPU = 16
 """Steps between two looks at the loss on a GPU: each look waits for the device."""
 BOARD_EVERY = 10
 SMOOTHING = 0.9
-EARLIEST_STOP = 0.65
-"""Progress before which training is never stopped early: the warm-up and half of the descent after it."""
 SLACK = 1.2
 """Validations may take this much more of a time budget than `TIME_SHARE` before some are left out."""
 
@@ -245,7 +243,7 @@ def schedule_of(stage: Stage) -> Schedule:
 
 def _earliest(stage: Stage) -> float:
     """Progress before which training is not stopped early; never, where the last part of it is to be averaged."""
-    return math.inf if stage.plan.average == "swa" else EARLIEST_STOP
+    return math.inf if stage.plan.average == "swa" else SETTLED
 
 
 def _segmentation(module: LightningModule) -> SegmentationModule:

@@ -13,6 +13,9 @@ from terraseg.train.processes import mean_buffers
 from terraseg.train.stage import Stage
 from terraseg.train.validation import TIME_SHARE, VALIDATIONS, Score, batch_limit, validate
 
+SETTLED = 0.65
+"""Progress from which weights are those of a settled network: the warm-up and half of the descent after it lie before."""
+
 RESTATED_SAMPLES = 256
 """Training samples over which the batch norms of averaged weights are taken anew: millions of pixels at full size."""
 
@@ -28,6 +31,7 @@ class Verdict:
 def judge(stage: Stage, state: TrainingState, module: SegmentationModule, average: Average | None) -> Verdict:
     """The scores of both kinds of weights; the better ones are written down as the best if nothing before was better.
 
+    From `SETTLED` on, what came before it is no rival any more.
     A plain average has its batch norms taken anew over training batches before, even where there is nothing to judge
     by: it is what training ends with then.
     """
@@ -83,10 +87,13 @@ def _keep_best(
         return
     name, score = max(found, key=lambda pair: (pair[1].mean_iou, -pair[1].loss))
     best = state.best_score
-    if best and (score.mean_iou, -score.loss) <= (best["mean_iou"], -best["loss"]):
+    # At high rates weights wander: one that happens to fit the validation ground well is worse than most elsewhere.
+    settles = state.fraction >= SETTLED > state.best_fraction
+    if best and not settles and (score.mean_iou, -score.loss) <= (best["mean_iou"], -best["loss"]):
         state.stale += 1
         return
     state.best_step, state.best_score, state.best_weights, state.stale = state.step, score.summary(), name, 0
+    state.best_fraction = state.fraction
     if not stage.world.leads:
         return
     stage.run.checkpoints.mkdir(parents=True, exist_ok=True)

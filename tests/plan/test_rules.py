@@ -173,8 +173,9 @@ def test_from_given_weights_patches_are_mixed_and_the_weights_held_back() -> Non
     assert started.weight_decay > blank.weight_decay
 
 
-def test_nothing_stops_early_where_nothing_judges() -> None:
-    assert make_plan(replace(FACTS, validation_pixels=0), LAPTOP, TrainingOptions()).patience == 0
+def test_nothing_stops_early_unless_asked() -> None:
+    assert make_plan(FACTS, LAPTOP, TrainingOptions()).patience == 0
+    assert make_plan(FACTS, LAPTOP, TrainingOptions(TrainOptions(patience=3))).patience == 3
 
 
 @pytest.mark.parametrize(("text", "value"), [("90s", 90), ("8m", 480), ("1h30m", 5400), ("1.5m", 90)])

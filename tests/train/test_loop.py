@@ -21,7 +21,7 @@ from terraseg.core.plan import Plan
 from terraseg.core.window import Window
 from terraseg.errors import BadOption, EmptyDataset, StaleRun, TrainingFailed
 from terraseg.store.rundir import RunFolder, read_csv
-from terraseg.train import conduct
+from terraseg.train import judge
 from terraseg.train.loop import train_model, trained_so_far
 from terraseg.train.trained import TrainedModel
 from terraseg.train.watch import TrainEvent
@@ -220,13 +220,8 @@ def test_without_validation_windows_the_last_weights_are_kept(easy: Easy, plan: 
     assert all(torch.equal(weights[name], tensor) for name, tensor in trained.network.state_dict().items())
 
 
-def test_patience_ends_a_hopeless_run_but_never_before_the_descent(
-    make: Any,
-    dataset_from: Callable[..., Dataset],
-    facts_from: Callable[..., Fingerprint],
-    plan: Plan,
-    run: RunFolder,
-) -> None:
+@pytest.fixture
+def hopeless(make: Any, dataset_from: Callable[..., Dataset], facts_from: Callable[..., Fingerprint]) -> Easy:
     """The validation labels contradict those of training, so that learning makes the scores worse."""
     random = np.random.default_rng(0)
     labels = np.kron(random.integers(0, 2, (8, 12)), np.ones((8, 8)))
@@ -234,9 +229,21 @@ def test_patience_ends_a_hopeless_run_but_never_before_the_descent(
     labels[:, 64:] = 1 - labels[:, 64:]
     scene = make.scene("s", pixels, labels, train=[Window(0, 0, 64, 64)], validation=[Window(0, 64, 64, 32)])
     dataset = dataset_from(scene)
-    trained = train_model(dataset, facts_from(dataset), replace(plan, steps=120, patience=2), run)
+    return dataset, facts_from(dataset)
+
+
+def test_patience_ends_a_hopeless_run_but_never_before_the_descent(hopeless: Easy, plan: Plan, run: RunFolder) -> None:
+    trained = train_model(*hopeless, replace(plan, steps=120, patience=2), run)
     assert trained.provenance["stopped_early"]
-    assert conduct.EARLIEST_STOP * 120 <= trained.provenance["steps"] < 120
+    assert judge.SETTLED * 120 <= trained.provenance["steps"] < 120
+
+
+def test_weights_from_before_the_descent_are_not_kept(hopeless: Easy, plan: Plan, run: RunFolder) -> None:
+    trained = train_model(*hopeless, replace(plan, steps=48, validate_every=4), run)
+    scores = {int(row["step"]): float(row["mean_iou"]) for row in rows_of(run)}
+    settled = {step: score for step, score in scores.items() if step >= judge.SETTLED * 48}
+    assert max(scores, key=scores.__getitem__) < judge.SETTLED * 48
+    assert scores[trained.provenance["best_step"]] == max(settled.values())
 
 
 def test_a_loss_that_is_not_finite_ends_training_and_leaves_the_checkpoint(
