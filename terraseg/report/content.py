@@ -131,11 +131,45 @@ class ScoreSheet:
 
 
 @dataclass(frozen=True)
+class ObjectLine:
+    """The objects of one class: how many, and how well they were found at IoU 0.5.
+
+    `curve` are (IoU asked for, F1) where F1 is defined; `sizes` are (least area, true objects, found ones) by size class, each
+    reaching to four times its least area.
+    """
+
+    land_class: LandClass
+    truth: int
+    mapped: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    curve: tuple[tuple[float, float], ...]
+    sizes: tuple[tuple[float, int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How far a map's confidence can be believed: (mean confidence, share of right pixels, pixels), and the gap `ece`."""
+
+    points: tuple[tuple[float, float, int], ...]
+    ece: float
+
+
+@dataclass(frozen=True)
+class WorstPlace:
+    """A place with many wrong pixels: image, truth and map side by side, and what it is in words."""
+
+    picture: Picture
+    caption: str
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """Scores in total and by scene; `part` names the pixels that counted, `baseline` holds a forest's scores on them.
 
-    `certainty` are sentences on how sure the scores and the map's confidences are; `worst` the pictures of the worst places by
-    their paths from the run folder.
+    `certainty` are sentences on how sure the scores and the map's confidences are. `objects` have sizes in `size_unit`, "m2"
+    or "px".
     """
 
     part: str
@@ -143,7 +177,33 @@ class Accuracy:
     scenes: tuple[ScoreSheet, ...]
     baseline: ScoreSheet | None = None
     certainty: tuple[str, ...] = ()
-    worst: tuple[str, ...] = ()
+    objects: tuple[ObjectLine, ...] = ()
+    size_unit: str = "px"
+    reliability: Reliability | None = None
+    worst: tuple[WorstPlace, ...] = ()
+
+
+@dataclass(frozen=True)
+class ComparedScore:
+    """A score of two models, what the second gains, and whether that is more than noise; None where it cannot be told."""
+
+    name: str
+    one: float | None
+    two: float | None
+    gain: float | None
+    interval: tuple[float, float] | None
+    p_value: float | None
+    is_real: bool
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """Two models over the pixels that both predict, and a sentence of what to make of it."""
+
+    one: str
+    two: str
+    sentence: str
+    rows: tuple[ComparedScore, ...]
 
 
 @dataclass(frozen=True)
@@ -178,6 +238,68 @@ class StatisticsTable:
 
 
 @dataclass(frozen=True)
+class Distribution:
+    """How many things of a kind have which size: `counts[i]` lie between `edges[i]` and `edges[i + 1]`.
+
+    `unit` is "m2", "m" or "px"; `color` is None for things that are no class.
+    """
+
+    name: str
+    unit: str
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    median: float | None
+    color: str | None = None
+
+
+@dataclass(frozen=True)
+class Range:
+    """A figure with the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class EstimatedClass:
+    """One class: its area as mapped and as estimated, its user's and producer's accuracy, and the points on it."""
+
+    name: str
+    points: int
+    mapped: float
+    area: Range
+    share: Range
+    users: Range | None
+    producers: Range | None
+
+
+@dataclass(frozen=True)
+class EstimatedAreas:
+    """Areas corrected for the map's errors; `unit` is "m2" or "px", `source` "points" or "blocks", of which there were
+    `clusters`.
+    """
+
+    unit: str
+    overall: Range
+    source: str
+    clusters: int
+    classes: tuple[EstimatedClass, ...]
+
+
+@dataclass(frozen=True)
+class SceneMeasures:
+    """What was measured of one scene beside its classes: figures of things, distributions, corrected areas, parts of it."""
+
+    name: str
+    figures: tuple[tuple[str, Cell], ...] = ()
+    distributions: tuple[Distribution, ...] = ()
+    estimated: EstimatedAreas | None = None
+    zones: StatisticsTable | None = None
+    zones_left_out: int = 0
+
+
+@dataclass(frozen=True)
 class FactGroup:
     """A heading with named facts."""
 
@@ -207,7 +329,9 @@ class ReportContent:
     scenes: tuple[SceneView, ...] = ()
     scenes_left_out: int = 0
     statistics: tuple[StatisticsTable, ...] = ()
+    measures: tuple[SceneMeasures, ...] = ()
     accuracy: Accuracy | None = None
+    comparison: ModelComparison | None = None
     progress: tuple[ProgressRow, ...] = ()
     plan: tuple[PlanLine, ...] = ()
     data: tuple[DataLine, ...] = ()

@@ -69,14 +69,17 @@ def _facts(scene: SceneView) -> tuple[tuple[str, str], ...]:
 
 def _viewer(scene: SceneView, legend: Legend) -> Html:
     ratio = scene.image.width / scene.image.height
-    signs = join(scale_bar_sign(scene.scale_bar), north_sign(scene.north_deg))
     stage = element(
         "div",
-        image(scene.image),
-        image(scene.overlay, "over"),
+        element("div", image(scene.image), class_="layer"),
+        element("div", image(scene.overlay, "over"), class_="layer above"),
         element("div", class_="divider", aria_hidden="true"),
-        signs,
+        scale_bar_sign(scene.scale_bar),
+        north_sign(scene.north_deg),
+        _zoom_buttons(),
         class_="stage",
+        role="group",
+        aria_label=f"{scene.name}: image under its map. Plus and minus zoom, arrow keys move, 0 shows all.",
     )
     controls = element(
         "div", _slider("Swipe", "swipe", 50), _slider("Map opacity", "opacity", 75), class_="controls", hidden=True
@@ -84,6 +87,15 @@ def _viewer(scene: SceneView, legend: Legend) -> Html:
     caption = element("figcaption", color_key(class_shares(scene.class_sizes, legend, scene.mapped_size)))
     small = " small" if scene.image.width < SMALL else ""
     return element("figure", stage, controls, caption, class_=f"viewer{small}", style=f"--ratio:{ratio:.5f}")
+
+
+def _zoom_buttons() -> Html:
+    """Buttons that zoom; the script shows them."""
+    buttons = [
+        element("button", sign, type="button", name=name, aria_label=said, title=said)
+        for sign, name, said in (("+", "in", "Zoom in"), ("−", "out", "Zoom out"), ("All", "all", "Show all"))
+    ]
+    return element("div", *buttons, element("output"), class_="zoom", hidden=True)
 
 
 def _slider(label: str, name: str, value: int) -> Html:
@@ -95,8 +107,8 @@ def scale_bar_sign(bar: ScaleBar | None) -> Html | None:
     """A bar as wide as its length on the ground, for the corner of a picture."""
     if bar is None:
         return None
-    width = f"width:{100 * bar.share:.3f}%"
-    return element("div", length(bar.length_m), class_="map-sign scale-bar", style=width)
+    width, across = f"width:{100 * bar.share:.3f}%", bar.length_m / bar.share
+    return element("div", length(bar.length_m), class_="map-sign scale-bar", style=width, data_across=f"{across:.9g}")
 
 
 def north_sign(angle_deg: float | None) -> Html | None:

@@ -7,101 +7,24 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from terraseg.core.classes import LandClass, Legend
 from terraseg.core.dataset import Dataset, Scene
 from terraseg.core.plan import Plan
 from terraseg.errors import BrokenBundle, UnreadableFile
 from terraseg.report.cartography import pixel_sides_m
 from terraseg.report.content import (
-    Accuracy,
     Cell,
-    ClassLine,
     DataLine,
     FactGroup,
     PlanLine,
     ProgressRow,
-    ScoreSheet,
     StatisticsTable,
 )
-from terraseg.report.wording import DASH, count, length, number, percent, score
+from terraseg.report.wording import DASH, count, length, number
 from terraseg.store.bundle import bundle_hash, read_spec
 from terraseg.store.rundir import read_csv, read_json
 
 PACKAGES = ("terraseg", "numpy", "scipy", "rasterio", "shapely", "pyproj", "onnxruntime", "torch", "lightning", "timm")
 NOT_MEASURES = frozenset({"class_id", "class_name", "id", "name", "class", "color", "layer"})
-
-
-def read_accuracy(path: Path, dataset: Dataset | None) -> Accuracy | None:
-    """The scores in a `scores.json`; None when there is none. `UnreadableFile` when it holds something else."""
-    if not path.exists():
-        return None
-    value = read_json(path)
-    roles = {} if dataset is None else {scene.name: scene_role(scene) for scene in dataset.scenes}
-    try:
-        scenes = tuple(_sheet(s["name"], s, roles.get(s["name"], "")) for s in value["scenes"])
-        beside = value.get("baseline")
-        baseline = None if beside is None else _sheet("", beside["total"])
-        pictures = sorted((path.parent / "figures" / "worst").glob("*.png"))
-        return Accuracy(
-            str(value["part"]),
-            _sheet("", value["total"]),
-            scenes,
-            baseline,
-            _certainty(value),
-            tuple(picture.relative_to(path.parent).as_posix() for picture in pictures),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise UnreadableFile(f"{path} does not hold scores ({error!r}): run terraseg evaluate again") from error
-
-
-def _sheet(name: str, value: Mapping[str, Any], role: str = "") -> ScoreSheet:
-    legend = Legend.from_json(value["classes"])
-    shapes = {shape["name"]: shape for shape in value.get("shapes", ())}
-    lines = tuple(
-        ClassLine(
-            c,
-            row["iou"],
-            row["f1"],
-            row["precision"],
-            row["recall"],
-            row["support"],
-            row["predicted"],
-            *_shape(shapes, c),
-        )
-        for c, row in zip(legend.classes, value["classes"], strict=True)
-    )
-    return ScoreSheet(
-        name=name,
-        accuracy=value["accuracy"],
-        mean_iou=value["mean_iou"],
-        kappa=value["kappa"],
-        pixels=int(value["pixels"]),
-        unpredicted=int(value["unpredicted"]),
-        classes=lines,
-        confusion=() if value.get("overlapping") else tuple(tuple(int(n) for n in row) for row in value["confusion"]),
-        role=role,
-    )
-
-
-def _shape(shapes: Mapping[str, Any], land_class: LandClass) -> tuple[float | None, float | None]:
-    """Boundary IoU and object F1 of a class."""
-    shape = shapes.get(land_class.name, {})
-    return shape.get("boundary_iou"), (shape.get("objects") or {}).get("f1")
-
-
-def _certainty(value: Mapping[str, Any]) -> tuple[str, ...]:
-    """What is known of how sure the scores are, and of whether the map's confidence can be taken at its word."""
-    sure, sentences = value.get("intervals"), []
-    if sure and sure["mean_iou"] and sure["accuracy"]:
-        (low, high), (least, most) = sure["mean_iou"], sure["accuracy"]
-        sentences.append(
-            f"With 95 % confidence mean IoU lies between {score(low)} and {score(high)} and accuracy between {percent(least)} "
-            f"and {percent(most)}, going by {count(sure['blocks'])} blocks of ground {sure['side_px']} px wide."
-        )
-    error = value["total"].get("reliability", {}).get("ece")
-    if error is not None:
-        sentences.append(f"The expected calibration error of the map’s confidence is {percent(error)}.")
-    return tuple(sentences)
 
 
 def scene_role(scene: Scene) -> str:

@@ -26,9 +26,9 @@ class TrainingState:
 
     `step` counts the steps taken, `elapsed` the seconds over all sittings, `setup` those before the first step.
     `best_*` belong to the validation with the highest mean IoU (once the network has settled, of those since then),
-    `best_weights` tells whether it was of the "last" weights or their "average"; `stale` counts the validations since. `rows` are those of `progress.csv`. `swept` is the number of
-    tile batches that a validation takes, 0 before the first. `accumulate` is the number of parts in which a batch is
-    computed where the plan's did not fit into memory, else 0.
+    `best_weights` tells whether it was of the "last" weights or their "average"; `stale` counts the validations since.
+    `rows` are those of `progress.csv`. `swept` is the number of tile batches that a validation takes, 0 before the first.
+    `accumulate` is the number of parts in which a batch is computed where the plan's did not fit into memory, else 0.
     """
 
     key: str
