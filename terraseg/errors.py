@@ -94,6 +94,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
     >>> nearest("unet-resent", ["unet", "unet-resnet"])
     "did you mean 'unet-resnet'? Known: unet, unet-resnet"
+    >>> nearest("x", ["unet"])
+    'known are unet'
     >>> nearest("x", [])
     'none is known here'
     """
@@ -101,8 +103,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if not names:
         return "none is known here"
     close = get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}Known: {', '.join(names)}"
+    listed = ", ".join(names)
+    return f"did you mean {close[0]!r}? Known: {listed}" if close else f"known are {listed}"
 
 
 def missing_extra(feature: str, extra: str) -> MissingExtra:

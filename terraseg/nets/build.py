@@ -29,6 +29,7 @@ from terraseg.nets.options import (
     ResidualUNetOptions,
     ResNetUNetOptions,
     SimpleUNetOptions,
+    WithEncoder,
 )
 from terraseg.nets.pretrained import read_safetensors
 from terraseg.nets.residual_unet import RESIDUAL_STRIDE, ResidualUNet
@@ -51,7 +52,7 @@ class Blueprint(Generic[O]):
     summary: str
 
 
-def _encoder(options: Any) -> EncoderOptions:
+def _encoder(options: WithEncoder) -> EncoderOptions:
     return EncoderOptions(options.encoder, options.pretrained, options.pretrained_path, options.drop_path)
 
 

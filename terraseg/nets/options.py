@@ -43,105 +43,85 @@ class ResidualUNetOptions:
 
 
 @dataclass(frozen=True)
-class ResNetUNetOptions:
-    """Of `unet-resnet`: the ResNet, its initial weights and its stochastic depth, or a whole earlier model to start from."""
+class WithEncoder:
+    """Of every network with an encoder: its timm name, its initial weights and its stochastic depth.
 
-    encoder: str = "resnet101"
+    `pretrained_path` may also be a whole earlier model to start from.
+    """
+
+    encoder: str = "resnet18"
     pretrained: bool = False
     pretrained_path: str | None = None
     drop_path: Rate = 0.0
 
 
 @dataclass(frozen=True)
-class LightUNetOptions:
-    """Of `unet-light`: the encoder, its weights and its stochastic depth, or a whole earlier model to start from.
+class ResNetUNetOptions(WithEncoder):
+    """Of `unet-resnet`: the encoder is a ResNet."""
+
+    encoder: str = "resnet101"
+
+
+@dataclass(frozen=True)
+class LightUNetOptions(WithEncoder):
+    """Of `unet-light`.
 
     `decoder` is how wide the decoder's five blocks are, from the finest: "tiny" 8-16-32-48-96, "light" 16-32-48-64-128,
     "wide" 32-64-96-128-256. `dropout` is the share of the encoder's deepest channels dropped in training. `deepest` leaves
     out what the encoder makes at a coarser reduction than that: quicker, and enough for small patches.
     """
 
-    encoder: str = "resnet18"
-    pretrained: bool = False
-    pretrained_path: str | None = None
-    drop_path: Rate = 0.0
     decoder: DecoderWidth = "light"
     dropout: Rate = 0.0
     deepest: Literal[4, 8, 16, 32] | None = None
 
 
 @dataclass(frozen=True)
-class DynamicUNetOptions:
-    """Of `dynamic-unet`: the encoder, its weights and its dropout, or a whole earlier model to start from."""
+class DynamicUNetOptions(WithEncoder):
+    """Of `dynamic-unet`: dropout besides."""
 
     encoder: str = "resnet34"
-    pretrained: bool = False
-    pretrained_path: str | None = None
     dropout: Rate = 0.0
-    drop_path: Rate = 0.0
 
 
 @dataclass(frozen=True)
-class DecoderOptions:
-    """Of `unetplusplus`, `manet`, `linknet`, `upernet` and `segformer`: the encoder, its weights and its stochastic depth.
+class DecoderOptions(WithEncoder):
+    """Of `unetplusplus`, `manet`, `linknet`, `upernet` and `segformer`.
 
     `width` is the channels of the decoder, see `nets.decoders.RECIPES`; None takes the published one.
     """
 
-    encoder: str = "resnet18"
-    pretrained: bool = False
-    pretrained_path: str | None = None
-    drop_path: Rate = 0.0
     width: Width | None = None
 
 
 @dataclass(frozen=True)
-class DropoutOptions:
+class DropoutOptions(DecoderOptions):
     """Of `fpn` and `pspnet`: as of the other decoders, and the share of the decoder's channels dropped in training."""
 
-    encoder: str = "resnet18"
-    pretrained: bool = False
-    pretrained_path: str | None = None
-    drop_path: Rate = 0.0
-    width: Width | None = None
     dropout: Rate | None = None
 
 
 @dataclass(frozen=True)
-class DilatedOptions:
+class DilatedOptions(DropoutOptions):
     """Of `deeplabv3` and `deeplabv3plus`: as of `fpn`, and the encoder's total reduction, kept to 8 or 16 by dilation.
 
     With `output_stride` 32 the encoder stays as it is, which every encoder can.
     """
 
-    encoder: str = "resnet18"
-    pretrained: bool = False
-    pretrained_path: str | None = None
-    drop_path: Rate = 0.0
-    width: Width | None = None
-    dropout: Rate | None = None
     output_stride: Literal[8, 16, 32] | None = None
 
 
 @dataclass(frozen=True)
-class PanOptions:
+class PanOptions(DecoderOptions):
     """Of `pan`: as of the other decoders, and the encoder's total reduction, 16 by dilation or 32 without."""
 
-    encoder: str = "resnet18"
-    pretrained: bool = False
-    pretrained_path: str | None = None
-    drop_path: Rate = 0.0
-    width: Width | None = None
     output_stride: Literal[16, 32] | None = None
 
 
 @dataclass(frozen=True)
-class DptOptions:
-    """Of `dpt`: the transformer, its weights and its stochastic depth, channels of the fusion, dropout before the classes."""
+class DptOptions(WithEncoder):
+    """Of `dpt`: the encoder is a transformer; channels of the fusion, dropout before the classes."""
 
     encoder: str = "vit_tiny_patch16_224"
-    pretrained: bool = False
-    pretrained_path: str | None = None
-    drop_path: Rate = 0.0
     width: Width = 64
     dropout: Rate = 0.1
