@@ -2,8 +2,10 @@
 
     python benchmarks/calibration.py --model runs/a/model --config terraseg.toml [--blocks 200] [--side 256]
 
-Scenes of the project that the bundle was trained on are left out. The rest is cut into blocks, of which every other one fits a
-temperature and the others judge it, as they judge the bundle's own. For `dubai`, write the project file by `terraseg check`.
+Two kinds of such ground: the validation windows of the scenes that were trained on, and scenes that played no part. Each is
+cut into blocks, of which every other one fits a temperature and the others judge it, as they judge the bundle's own and the one
+that was fitted on the other kind. For `dubai`, write the project file by `terraseg check`; the windows are those in the
+`dataset.json` beside the bundle's folder.
 """
 
 import argparse
@@ -15,19 +17,22 @@ from numpy.typing import NDArray
 
 from terraseg.core.classes import VOID
 from terraseg.core.dataset import Dataset, Scene
+from terraseg.core.modelspec import ModelSpec
 from terraseg.core.scorer import Scorer
-from terraseg.core.window import cut
+from terraseg.core.window import Window, cut
 from terraseg.engines.choose import open_scorer
 from terraseg.pipeline.project import read_project
 from terraseg.pixels.calibration import calibration_error, certainties, fit_temperature
 from terraseg.prepare.dataset import read_dataset
 from terraseg.store.labels import open_labels
 from terraseg.store.raster import open_raster
+from terraseg.store.rundir import RunFolder, read_json
 
 PIXELS = 4096
 """Pixels that are drawn from each block."""
 TINY = 1e-30
 
+Place = tuple[Scene, Window]
 Drawn = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
@@ -42,26 +47,64 @@ def main() -> None:
     project = read_project(options.config)
     dataset = read_dataset(project.data, project.root)
     scorer = open_scorer(options.model)
-    seen = set(scorer.spec.provenance.get("scenes", ()))
-    scenes = [scene for scene in dataset.scenes if scene.labels is not None and scene.name not in seen]
-    drawn = list(blocks_of(scenes, dataset, scorer, side=options.side, most=options.blocks))
-    if len(drawn) < 2:
-        parser.error(f"{len(scenes)} unseen labelled scenes hold {len(drawn)} blocks: name others in {options.config}")
-    fitted = fit_temperature(*joined(drawn[::2]))
-    judged = joined(drawn[1::2])
-    print(f"{len(scenes)} unseen scenes, {len(drawn)} blocks; judged on {len(judged[1]):,} pixels of every other block")
+    kinds = {
+        "unseen blocks of the training scenes": validation_places(dataset, options.model.parent, options.side),
+        "unseen scenes": unseen_places(dataset, scorer.spec, options.side),
+    }
+    drawn = {
+        name: list(blocks_of(places, dataset, scorer, most=options.blocks)) for name, places in kinds.items() if places
+    }
+    drawn = {name: blocks for name, blocks in drawn.items() if len(blocks) > 1}
+    if not drawn:
+        parser.error(f"{options.config} names no labelled ground that the model has not seen")
+    fitted = {name: fit_temperature(*joined(blocks[::2])) for name, blocks in drawn.items()}
+    for name, blocks in drawn.items():
+        report(name, blocks, scorer.spec.temperature, fitted)
+
+
+def report(name: str, blocks: list[Drawn], own: float, fitted: dict[str, float]) -> None:
+    """Prints the errors on every other block of one kind of ground."""
+    judged = joined(blocks[1::2])
+    print(f"{name}: {len(blocks)} blocks, judged on {len(judged[1]):,} pixels of every other one")
     before = calibration_error(*certainties(*judged, 1.0))
-    rows = (("none", 1.0), ("the bundle's", scorer.spec.temperature), ("fitted to the other blocks", fitted))
-    for name, temperature in rows:
+    others = [(f"fitted on {kind}", value) for kind, value in fitted.items()]
+    for said, temperature in (("none", 1.0), ("the bundle's", own), *others):
         error = calibration_error(*certainties(*judged, temperature))
-        print(f"temperature {name}: {temperature:.3f}, error {error:.4f} ({error / max(before, TINY):.2f} of without)")
+        print(
+            f"  temperature {said}: {temperature:.3f}, error {error:.4f} ({error / max(before, TINY):.2f} of without)"
+        )
 
 
-def blocks_of(scenes: list[Scene], dataset: Dataset, scorer: Scorer, *, side: int, most: int) -> Iterator[Drawn]:
-    """Logits at temperature 1 and labels of pixels drawn from blocks that are spread over the scenes."""
+def unseen_places(dataset: Dataset, spec: ModelSpec, side: int) -> list[Place]:
+    """Blocks of the labelled scenes that the bundle was not trained on."""
+    seen = set(spec.provenance.get("scenes", ()))
+    scenes = [scene for scene in dataset.scenes if scene.labels is not None and scene.name not in seen]
+    return [(scene, block) for scene in scenes for block in cut(scene.grid.window, side, side) if is_whole(block, side)]
+
+
+def validation_places(dataset: Dataset, run: Path, side: int) -> list[Place]:
+    """Blocks of the windows that judged a run's training."""
+    file = RunFolder(run).dataset
+    if not file.exists():
+        return []
+    split = {scene.name: scene.validation for scene in Dataset.from_json(read_json(file)).scenes}
+    return [
+        (scene, block)
+        for scene in dataset.scenes
+        for window in split.get(scene.name, ())
+        for block in cut(window, side, side)
+        if is_whole(block, side)
+    ]
+
+
+def is_whole(block: Window, side: int) -> bool:
+    """Whether a block was not cut off."""
+    return min(block.height, block.width) == side
+
+
+def blocks_of(places: list[Place], dataset: Dataset, scorer: Scorer, *, most: int) -> Iterator[Drawn]:
+    """Logits at temperature 1 and labels of pixels drawn from blocks that are spread over the places."""
     random = np.random.default_rng(0)
-    places = [(scene, block) for scene in scenes for block in cut(scene.grid.window, side, side)]
-    places = [(scene, block) for scene, block in places if min(block.height, block.width) == side]
     order = random.permutation(len(places))[:most]
     for scene, block in (places[n] for n in sorted(order.tolist())):
         with open_raster(scene.imagery) as raster, open_labels(scene, dataset) as labels:

@@ -16,6 +16,8 @@ from terraseg.pixels.confusion import cell_confusions, count_unpredicted
 USUAL_SIDE, LEAST_SIDE = 256, 32
 RANGES = 2.0
 """Blocks are so many correlation ranges wide: what is 1/e alike at one range is 1/e^2 alike then."""
+TILE_SIDE = 128
+"""Pixels a side of the tiles that are judged, at least."""
 MOST_COUNTS = 2**23
 """Counts held for one scene; blocks of a larger one are wider."""
 
@@ -89,6 +91,28 @@ def count_cells(ground: Ground, coding: Coding, *, side: int, block: int) -> tup
     used = counts.any(axis=(2, 3))
     windows = [cell for cell, is_used in zip(cut(grid.window, side, side), used.ravel(), strict=True) if is_used]
     return Cells(tuple(windows), counts[used]), missing
+
+
+def coarser(cells: Cells, *, side: int, least: int = TILE_SIDE) -> tuple[Cells, int]:
+    """The blocks joined into tiles of at least `least` pixels a side, on the same lattice; and the side of the tiles.
+
+    A place is judged with its surroundings: a block of a few pixels is all wrong or all right.
+    """
+    times = -(-least // side)
+    if times <= 1 or not cells.windows:
+        return cells, side
+    tile = side * times
+    places = np.array([(w.row // tile, w.col // tile) for w in cells.windows])
+    kinds, owner = np.unique(places, axis=0, return_inverse=True)
+    counts = np.zeros((len(kinds), *cells.counts.shape[1:]), dtype=np.int64)
+    np.add.at(counts, owner.ravel(), cells.counts)
+    stops = np.zeros((len(kinds), 2), dtype=np.int64)
+    np.maximum.at(stops, owner.ravel(), np.array([(w.row_stop, w.col_stop) for w in cells.windows]))
+    windows = [
+        Window(int(row) * tile, int(col) * tile, int(bottom - row * tile), int(right - col * tile))
+        for (row, col), (bottom, right) in zip(kinds, stops, strict=True)
+    ]
+    return Cells(tuple(windows), counts), tile
 
 
 def worst_tiles(

@@ -15,7 +15,7 @@ from terraseg.core.coding import Coding
 from terraseg.core.dataset import Dataset, Scene
 from terraseg.core.window import Window, cut
 from terraseg.errors import EmptyDataset
-from terraseg.evaluate.cells import Cells, WorstTile, block_side, count_cells, side_within, worst_tiles
+from terraseg.evaluate.cells import Cells, WorstTile, block_side, coarser, count_cells, side_within, worst_tiles
 from terraseg.evaluate.ground import ReadIndices, class_table, open_ground
 from terraseg.evaluate.intervals import Intervals, intervals_of
 from terraseg.evaluate.objects import ClassShapes
@@ -163,7 +163,13 @@ def evaluate_scenes(
         )
     counts = np.concatenate([counted.counts for _, counted in cells])
     sure = intervals_of(counts, side=side, resamples=chosen.resamples, overlapping=overlapping)
-    worst = worst_tiles(cells, chosen.worst, side=side, overlapping=overlapping)
+    tiles = [(name, *coarser(counted, side=side)) for name, counted in cells]
+    worst = worst_tiles(
+        [(name, tile) for name, tile, _ in tiles],
+        chosen.worst,
+        side=max(each for _, _, each in tiles),
+        overlapping=overlapping,
+    )
     return replace(result, intervals=sure, worst=worst)
 
 

@@ -21,7 +21,7 @@ class EvaluateOptions:
     interval_side  side in pixels of the blocks that are drawn for confidence intervals; without it twice the range over which
                    the labels are correlated
     resamples      how often they are drawn; 0 leaves the intervals out
-    worst          so many of these blocks, those with the most wrong pixels, become pictures
+    worst          so many tiles, those with the most wrong pixels, become pictures: these blocks, joined up to 128 px a side
     """
 
     part: Part = "auto"

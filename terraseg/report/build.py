@@ -8,14 +8,15 @@ from pathlib import Path
 from terraseg.core.classes import Legend
 from terraseg.core.dataset import Dataset
 from terraseg.errors import BadOption, EmptyDataset, UnknownClass
-from terraseg.report.content import ReportContent, SceneView, StatisticsTable
+from terraseg.report.content import ReportContent, SceneMeasures, SceneView, StatisticsTable
+from terraseg.report.measures import read_measures
 from terraseg.report.options import ReportOptions
 from terraseg.report.page import render_page
 from terraseg.report.scenes import MappedScene, SceneArrays, draw_scene, read_scene
+from terraseg.report.scorefile import read_accuracy, read_comparison
 from terraseg.report.sources import (
     data_lines,
     observed,
-    read_accuracy,
     read_plan,
     read_progress,
     read_provenance,
@@ -76,7 +77,9 @@ def gather(
         scenes=views,
         scenes_left_out=len(scenes) - len(views),
         statistics=_statistics(scenes),
+        measures=_measures(shown, legend),
         accuracy=read_accuracy(run.scores, dataset),
+        comparison=read_comparison(run.root / "comparison.json"),
         progress=read_progress(run.progress),
         plan=read_plan(run.plan),
         data=data_lines(dataset),
@@ -125,3 +128,9 @@ def _statistics(scenes: Sequence[MappedScene]) -> tuple[StatisticsTable, ...]:
     tables = tuple(table for table in found if table is not None)
     total = total_statistics(tables)
     return tables if total is None else (total, *tables)
+
+
+def _measures(scenes: Sequence[MappedScene], legend: Legend) -> tuple[SceneMeasures, ...]:
+    """What was measured of each shown scene beside its classes."""
+    found = (read_measures(scene.map_path.with_suffix(".json"), scene.name, legend) for scene in scenes)
+    return tuple(each for each in found if each is not None)

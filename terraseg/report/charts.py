@@ -81,10 +81,10 @@ def line_chart(title: str, lines: Sequence[Series], rows: Sequence[ProgressRow],
     lines = [line for line in lines if line.points]
     values = [y for line in lines for _, y in line.points]
     steps = [x for line in lines for x, _ in line.points]
-    across = fitted_axis(min(steps), max(steps))
+    along = fitted_axis(min(steps), max(steps))
     up = nice_axis(0.0 if min(values) >= 0 else min(values), max(values))
-    drawn = [_grid(up, as_percent), _step_ticks(across, rows)]
-    drawn += [_line(line, across, up, place) for place, line in enumerate(lines)]
+    drawn = [grid(up, as_percent=as_percent), _step_ticks(along, rows)]
+    drawn += [_line(line, along, up, place) for place, line in enumerate(lines)]
     said = "; ".join(
         f"{line.name} from {_value(line.points[0][1], as_percent)} to {_value(line.points[-1][1], as_percent)}"
         for line in lines
@@ -95,11 +95,13 @@ def line_chart(title: str, lines: Sequence[Series], rows: Sequence[ProgressRow],
     return element("figure", element("figcaption", element("strong", title), *names), svg, class_="chart-figure")
 
 
-def _x(share: float) -> float:
+def across(share: float) -> float:
+    """The place of a share of the horizontal axis, in the chart's units."""
     return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
 
 
-def _y(share: float) -> float:
+def upward(share: float) -> float:
+    """The place of a share of the vertical axis, in the chart's units."""
     return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
 
 
@@ -107,10 +109,11 @@ def _value(value: float, as_percent: bool) -> str:
     return percent(value) if as_percent else number(value)
 
 
-def _grid(axis: Axis, as_percent: bool) -> Html:
+def grid(axis: Axis, *, as_percent: bool) -> Html:
+    """Level lines at the ticks of the vertical axis, with what they stand for."""
     parts = []
     for tick in axis.ticks:
-        y = _y(axis.place(tick))
+        y = upward(axis.place(tick))
         text = f"{100 * tick:.4g} %" if as_percent else number(tick)
         parts.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="gridline"))
         parts.append(element("text", text, x=LEFT - 8, y=y + 4, text_anchor="end"))
@@ -125,7 +128,7 @@ def _step_ticks(axis: Axis, rows: Sequence[ProgressRow]) -> Html:
         parts.append(element("text", "time", x=LEFT - 8, y=base + 34, text_anchor="end", class_="unit"))
     last = -math.inf
     for tick in axis.ticks:
-        x = _x(axis.place(tick))
+        x = across(axis.place(tick))
         if x - last < 44:
             continue
         last = x
@@ -148,8 +151,8 @@ def _seconds_at(step: float, timed: Sequence[tuple[float, float]]) -> float:
     return before[1]
 
 
-def _line(line: Series, across: Axis, up: Axis, place: int) -> Html:
-    places = [(_x(across.place(x)), _y(up.place(y))) for x, y in line.points]
+def _line(line: Series, along: Axis, up: Axis, place: int) -> Html:
+    places = [(across(along.place(x)), upward(up.place(y))) for x, y in line.points]
     path = "M" + "L".join(f"{x} {y}" for x, y in places)
     marks = [element("circle", cx=x, cy=y, r=2.4) for x, y in places] if len(places) <= 40 else []
     return element("g", element("path", d=path), *marks, class_=f"line line-{place} {line.style}")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from terraseg.core.classes import Legend
 from terraseg.report.content import Comparison, KeyEntry, Picture, ScaleBar, SceneView
-from terraseg.report.markup import Html, element, join
+from terraseg.report.markup import Html, element
 from terraseg.report.tables import swatch
 from terraseg.report.wording import area, length, percent
 

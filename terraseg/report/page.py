@@ -1,49 +1,31 @@
 """The report as one HTML page: style, script, pictures and charts inside, nothing loaded from anywhere."""
 
-from collections.abc import Sequence
 from importlib.resources import files
 
+from terraseg.report.accuracy import accuracy_section
+from terraseg.report.areas import areas_section
 from terraseg.report.charts import share_bar, training_charts
-from terraseg.report.content import Accuracy, FactGroup, KeyEntry, ReportContent, ScoreSheet
+from terraseg.report.content import Accuracy, FactGroup, KeyEntry, ReportContent
 from terraseg.report.gallery import class_shares, color_key, scene_article
 from terraseg.report.markup import Html, element, join
-from terraseg.report.tables import (
-    baseline_table,
-    class_table,
-    confusion_table,
-    data_table,
-    plan_table,
-    progress_table,
-    scene_scores_table,
-    statistics_table,
-)
+from terraseg.report.method import method_facts
+from terraseg.report.tables import data_table, plan_table, progress_table
 from terraseg.report.wording import area, count, duration, listed, percent, plural, score
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 """Content security: a browser refuses whatever would come from outside the file."""
-
-PARTS = {
-    "all": "all labelled pixels of the mapped scenes",
-    "train": "the parts of the scenes that were trained on",
-    "validation": "the validation parts of the scenes",
-    "test": "the scenes held out from training",
-    "windows": "chosen windows of the scenes",
-}
-
-WORTH_IT = 1.0
-"""Points of mean IoU below which a difference between two models says little."""
 
 
 def render_page(content: ReportContent) -> str:
     """The whole page. Text from outside is escaped; sections without content are left out."""
     sections = [
         ("maps", "Maps", _maps(content)),
-        ("areas", "Areas and objects", _areas(content)),
-        ("accuracy", "Accuracy", _accuracy(content)),
+        ("areas", "Areas and objects", areas_section(content)),
+        ("accuracy", "Accuracy", accuracy_section(content)),
         ("training", "Training", _training(content)),
         ("split", "Split", _split(content)),
         ("plan", "Plan", _plan(content)),
-        ("provenance", "Provenance", _provenance(content)),
+        ("provenance", "Method and provenance", _provenance(content)),
     ]
     shown = [(name, title, body) for name, title, body in sections if body is not None]
     links = [element("li", element("a", title, href=f"#{name}")) for name, title, _ in shown]
@@ -179,7 +161,8 @@ def _figures(content: ReportContent) -> Html | None:
 def _maps(content: ReportContent) -> Html | None:
     if not content.scenes:
         return None
-    hint = "Drag the divider over the picture, or use the sliders below it, to compare the image with the map."
+    hint = "Drag the divider over the picture, or use the slider below it, to compare the image with the map. "
+    hint += "Zoom by wheel, by two fingers, by the buttons, or by the keys + and −; drag a zoomed picture to move it."
     clear = content.legend.background_index
     if clear is not None:
         hint += f" The class {content.legend.names[clear]} is left clear over the image."
@@ -187,87 +170,7 @@ def _maps(content: ReportContent) -> Html | None:
     if content.scenes_left_out:
         left_out = element("p", f"{plural(content.scenes_left_out, 'more scene')} left out to keep the file small.")
     articles = [scene_article(scene, content.legend, number) for number, scene in enumerate(content.scenes, 1)]
-    return join(element("p", hint, class_="note"), *articles, left_out)
-
-
-def _areas(content: ReportContent) -> Html | None:
-    if not content.statistics:
-        return None
-    tables = [statistics_table(table, content.legend) for table in content.statistics]
-    bars = len(content.scenes) > 1 and not _overlapping(content)
-    parts: list[Html] = [_scene_shares(content)] if bars else []
-    parts.append(tables[0])
-    if len(tables) > 1:
-        parts.append(element("details", element("summary", "Scene by scene"), *tables[1:]))
-    return join(*parts)
-
-
-def _scene_shares(content: ReportContent) -> Html:
-    rows = [
-        element(
-            "div",
-            element("p", scene.name, class_="note"),
-            share_bar(class_shares(scene.class_sizes, content.legend, scene.mapped_size)),
-        )
-        for scene in content.scenes
-    ]
-    return element("div", *rows, color_key(((entry, None) for entry, _ in _shares(content))), class_="scene-shares")
-
-
-def _accuracy(content: ReportContent) -> Html | None:
-    if content.accuracy is None:
-        return None
-    accuracy, total = content.accuracy, content.accuracy.total
-    where = PARTS.get(accuracy.part, accuracy.part)
-    note = f"Counted over {where}; void and nodata are left out. Mean IoU is taken over the classes that occur in the "
-    note += "labels or in the map; a dash stands where a score is not defined."
-    if total.unpredicted:
-        note += f" {count(total.unpredicted)} labelled pixels have no prediction and are in no score."
-    note = " ".join((note, *accuracy.certainty))
-    scenes = scene_scores_table(accuracy.scenes) if len(accuracy.scenes) > 1 or _roles(content) else None
-    paid = _baseline(total, accuracy.baseline) if accuracy.baseline is not None else None
-    matrix = confusion_table(total) if total.confusion else None
-    worst = _worst(accuracy.worst) if accuracy.worst else None
-    return join(element("p", note, class_="note"), class_table(total), matrix, scenes, worst, paid)
-
-
-def _worst(pictures: Sequence[str]) -> Html:
-    """Links to the pictures of the worst places, which lie beside the page and not in it."""
-    links = [element("a", f"{number}", href=path) for number, path in enumerate(pictures, 1)]
-    spaced = [part for link in links for part in (link, " ")]
-    words = "The places with the most wrong pixels, as image, truth and map, in the run folder beside this page: "
-    return element("p", words, *spaced, class_="note")
-
-
-def _baseline(total: ScoreSheet, forest: ScoreSheet) -> Html:
-    """Whether the network was worth its training: its scores beside those of a forest that takes a minute."""
-    words = "A forest of decision trees on colour and texture, trained in about a minute on the same ground, "
-    if total.mean_iou is None or forest.mean_iou is None:
-        words += "was scored on the same pixels."
-    else:
-        points = 100 * (total.mean_iou - forest.mean_iou)
-        words += f"reaches a mean IoU of {score(forest.mean_iou)} on the same pixels; the network reaches "
-        words += f"{score(total.mean_iou)}. {verdict(points)}"
-    return join(element("h3", "Did deep learning pay?"), element("p", words), baseline_table(total, forest))
-
-
-def verdict(points: float) -> str:
-    """What to make of the network's lead over a forest, in points of mean IoU.
-
-    >>> verdict(7.4)
-    'Deep learning paid: it brought 7.4 points.'
-    """
-    if points >= WORTH_IT:
-        return f"Deep learning paid: it brought {points:.1f} points."
-    if points > -WORTH_IT:
-        return "The two are within a point of each other, so the network has not paid yet: train it longer, or average both."
-    return (
-        f"The network is {-points:.1f} points behind: it needs more training or more labels; use the forest till then."
-    )
-
-
-def _roles(content: ReportContent) -> bool:
-    return content.accuracy is not None and any(sheet.role for sheet in content.accuracy.scenes)
+    return join(element("p", hint, class_="note hint"), *articles, left_out)
 
 
 def _training(content: ReportContent) -> Html | None:
@@ -301,10 +204,11 @@ def _plan(content: ReportContent) -> Html | None:
 
 
 def _provenance(content: ReportContent) -> Html | None:
-    groups = [_facts(group) for group in content.provenance]
-    if not groups and not content.data:
+    method, groups = method_facts(content), [_facts(group) for group in content.provenance]
+    if not groups and not content.data and method is None:
         return None
     return join(
+        element("div", _facts(method), class_="provenance wide") if method is not None else None,
         element("div", *groups, class_="provenance") if groups else None,
         join(element("h3", "Data"), data_table(content.data)) if content.data else None,
     )

@@ -83,7 +83,8 @@ def read_scene(scene: MappedScene, dataset: Dataset | None, max_side: int) -> Sc
         table = truth_table(dataset.legend, legend, scene.labels)
         if overlapping:
             table = mask_table(table, len(dataset.legend))
-        labelled = Scene(scene.name, scene.imagery, scene.labels, scene.name, raster.grid)
+        shift = next((known.shift for known in dataset.scenes if known.name == scene.name), (0.0, 0.0))
+        labelled = Scene(scene.name, scene.imagery, scene.labels, scene.name, raster.grid, shift=shift)
         with open_labels(labelled, dataset) as labels:
             truth = table[decimate(labels.read, grid, shape)[0]]
     pixels = tuple(Coding(len(legend), overlapping).totals(counts).tolist())

@@ -1,6 +1,8 @@
 """The report's tables: every number that a chart shows, and its words for screen readers."""
 
+import re
 from collections.abc import Sequence
+from html import unescape
 
 from terraseg.core.classes import LandClass, Legend
 from terraseg.report.content import Cell, DataLine, PlanLine, ProgressRow, ScoreSheet, StatisticsTable
@@ -18,15 +20,23 @@ MEASURES = {
 """Headings of measures whose name alone says too little."""
 
 SIZES = {
-    "total_area": "Objects’ area",
-    "mean_area": "Mean size",
-    "median_area": "Median size",
-    "p10_area": "10th percentile",
-    "p90_area": "90th percentile",
+    "total_area": "In all",
+    "mean_area": "Mean",
     "smallest_area": "Smallest",
+    "p5_area": "5th percentile",
+    "p10_area": "10th",
+    "p25_area": "25th",
+    "median_area": "Median",
+    "p75_area": "75th",
+    "p90_area": "90th",
+    "p95_area": "95th",
     "largest_area": "Largest",
 }
-"""Headings of the sizes of objects, without their unit."""
+"""Headings of the sizes of objects, without their unit, in the order of their columns."""
+
+
+STACKED = 3
+"""Columns beyond which a table's cells stand below each other on a narrow screen."""
 
 
 def swatch(color: str) -> Html:
@@ -42,21 +52,32 @@ def class_name(land_class: LandClass) -> Html:
 def table(caption: str, heads: Sequence[str | Html], rows: Sequence[Sequence[str | Html]], *, text: int = 1) -> Html:
     """A table whose first column heads its rows; columns from `text` on hold numbers and are set to the right.
 
-    It scrolls sideways by itself where the screen is narrow, by keyboard too.
+    Where the screen is narrow, the cells of a wide table stand below each other, each with its heading; the roles say that it
+    is a table still. What is too wide even so scrolls sideways, by keyboard too.
     """
-    head = [element("th", h, scope="col", class_=None if n < text else "number") for n, h in enumerate(heads)]
-    body = [
-        element(
-            "tr",
-            element("th", row[0], scope="row"),
-            *[element("td", cell, class_=None if n < text else "number") for n, cell in enumerate(row[1:], 1)],
-        )
-        for row in rows
-    ]
+    kinds = [None if n < text else "number" for n in range(len(heads))]
+    head = [element("th", h, scope="col", role="columnheader", class_=kinds[n]) for n, h in enumerate(heads)]
+    words = [_plain(h) for h in heads]
+    body = []
+    for row in rows:
+        cells = [
+            element("td", cell, role="cell", class_=kinds[n], data_head=words[n]) for n, cell in enumerate(row[1:], 1)
+        ]
+        body.append(element("tr", element("th", row[0], scope="row", role="rowheader"), *cells, role="row"))
     written = element(
-        "table", element("caption", caption), element("thead", element("tr", *head)), element("tbody", *body)
+        "table",
+        element("caption", caption),
+        element("thead", element("tr", *head, role="row"), role="rowgroup"),
+        element("tbody", *body, role="rowgroup"),
+        role="table",
+        class_="stacks" if len(heads) > STACKED else None,
     )
     return element("div", written, class_="table", tabindex="0", role="region", aria_label=caption)
+
+
+def _plain(head: str | Html) -> str:
+    """A heading without its markup."""
+    return unescape(re.sub(r"<[^>]*>", "", head)) if isinstance(head, Html) else head
 
 
 def class_table(sheet: ScoreSheet) -> Html:
@@ -145,7 +166,29 @@ def baseline_table(sheet: ScoreSheet, baseline: ScoreSheet) -> Html:
 
 
 def statistics_table(statistics: StatisticsTable, legend: Legend) -> Html:
-    """Measured values by class; areas of one column share one unit, shares have a bar."""
+    """Measured values by class: first areas and shares, then the sizes of objects where there are any."""
+    sizes = [place for place, name in enumerate(statistics.columns) if _size_name(name) in SIZES]
+    sizes.sort(key=lambda place: list(SIZES).index(_size_name(statistics.columns[place])))
+    others = [place for place in range(len(statistics.columns)) if place not in sizes]
+    measured = _class_rows(_columns_at(statistics, others, statistics.name), legend) if others else None
+    if not sizes:
+        return join(measured)
+    return join(measured, _class_rows(_columns_at(statistics, sizes, f"{statistics.name}: sizes of objects"), legend))
+
+
+def _size_name(column: str) -> str:
+    return column.removesuffix("_m2").removesuffix("_px")
+
+
+def _columns_at(statistics: StatisticsTable, places: Sequence[int], name: str) -> StatisticsTable:
+    """Some columns of a table, as a table of that name, without the rows that hold nothing in them."""
+    rows = tuple((key, tuple(values[place] for place in places)) for key, values in statistics.rows)
+    told = tuple(row for row in rows if any(value not in (None, 0) for value in row[1]))
+    return StatisticsTable(name, tuple(statistics.columns[place] for place in places), told)
+
+
+def _class_rows(statistics: StatisticsTable, legend: Legend) -> Html:
+    """A row a class; areas of one column share one unit, shares have a bar."""
     by_name = {land_class.name: land_class for land_class in legend.classes}
     columns = [
         _column(name, [values[place] for _, values in statistics.rows]) for place, name in enumerate(statistics.columns)
@@ -160,6 +203,15 @@ def statistics_table(statistics: StatisticsTable, legend: Legend) -> Html:
             cells[where] = _bar(share if isinstance(share, int | float) else None, land_class.color, str(cells[where]))
         rows.append((name if land_class is None else class_name(land_class), *cells))
     return table(statistics.name, ("Class", *[head for head, _ in columns]), rows)
+
+
+def measures_table(statistics: StatisticsTable, head: str) -> Html:
+    """Measured values of scenes or parts of them, one a row, each column in a unit that suits it."""
+    columns = [
+        _column(name, [values[place] for _, values in statistics.rows]) for place, name in enumerate(statistics.columns)
+    ]
+    rows = [(name, *[texts[place] for _, texts in columns]) for place, (name, _) in enumerate(statistics.rows)]
+    return table(statistics.name, (head, *[words for words, _ in columns]), rows)
 
 
 def _column(name: str, values: Sequence[Cell]) -> tuple[str, list[str]]:

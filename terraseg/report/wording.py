@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 DASH = "–"
+UNIT_SIGNS = {"m2": "m²", "m": "m", "px": "px"}
+"""How units are written."""
 NBSP = "\N{NO-BREAK SPACE}"
 
 

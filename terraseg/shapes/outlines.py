@@ -9,11 +9,8 @@ from terraseg.shapes.arcs import Arcs
 from terraseg.shapes.assemble import Rings
 from terraseg.shapes.chains import offsets_of
 from terraseg.shapes.circles import circles_of, overlaps, ring_polygons, round_corners, round_polygons, summed
-from terraseg.shapes.rectify import rectified
-from terraseg.shapes.straight import Samples, main_directions, sides_of, straight_pieces
-
-BEND_PX = 1.2
-"""How far the raw outline may leave a straight edge, how near parallel edges are one, and how short an edge is none."""
+from terraseg.shapes.redrawn import Drawn, redrawn
+from terraseg.shapes.straight import Samples, sides_of
 
 WALL_PX = 1.5
 """How far a party wall may leave the straight line between its ends to be drawn as one."""
@@ -51,27 +48,6 @@ class NewRings:
     node_ring: NDArray[np.int64]
     node_place: NDArray[np.float64]
     straight: NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class _Drawn:
-    """Vertices of new rings: ring k has those from offsets[k] to offsets[k + 1], and edge e ends at vertex e.
-
-    `edge` gives the edge that each raw pixel side went to.
-    """
-
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    offsets: NDArray[np.int64]
-    edge: NDArray[np.int64]
-    is_good: NDArray[np.bool_]
-
-    @property
-    def before(self) -> NDArray[np.int64]:
-        """The vertex before each one in its ring."""
-        before = np.arange(-1, len(self.x) - 1)
-        before[self.offsets[:-1]] = self.offsets[1:] - 1
-        return before
 
 
 def new_rings(
@@ -114,33 +90,27 @@ def new_rings(
     )
 
 
-def _drawn(samples: Samples, rings: Rings, least_iou: float) -> _Drawn:
+def _drawn(samples: Samples, rings: Rings, least_iou: float) -> Drawn:
     """Each ring rectified, or round where that is nearer to the raw one."""
-    pieces = straight_pieces(samples, tolerance=BEND_PX)
+    raw = ring_polygons(
+        rings.points[:, 0], rings.points[:, 1], rings.offsets, np.ones(len(rings.region), dtype=np.bool_)
+    )
     _, group = np.unique(rings.region, return_inverse=True)
-    turn = main_directions(pieces, group, int(group.max(initial=-1)) + 1)[group]
-    edges, good = rectified(pieces, turn, least=BEND_PX)
-    u, v = edges.ends()
-    angle = turn[edges.ring]
-    with np.errstate(invalid="ignore"):
-        x, y = u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)
-    drawn = _Drawn(x, y, edges.offsets, edges.home[pieces.piece], good & np.isfinite(summed(x + y, edges.offsets)))
-    raw = ring_polygons(rings.points[:, 0], rings.points[:, 1], rings.offsets, np.ones(len(good), dtype=np.bool_))
-    overlap = overlaps(raw, ring_polygons(x, y, edges.offsets, drawn.is_good))
+    drawn, overlap = redrawn(samples, group, raw, least_iou=least_iou)
     circles, centre, radius = circles_of(samples, raw)
-    is_round = np.zeros(len(good), dtype=np.bool_)
+    is_round = np.zeros(len(raw), dtype=np.bool_)
     is_round[circles] = overlaps(raw[circles], round_polygons(centre[circles], radius[circles])) > overlap[circles]
     drawn = _with_circles(drawn, samples, is_round, (centre, radius))
     overlap[is_round] = 1.0
-    return _Drawn(drawn.x, drawn.y, drawn.offsets, drawn.edge, overlap >= least_iou)
+    return Drawn(drawn.x, drawn.y, drawn.offsets, drawn.edge, overlap >= least_iou)
 
 
 def _with_circles(
-    drawn: _Drawn,
+    drawn: Drawn,
     samples: Samples,
     is_round: NDArray[np.bool_],
     circles: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> _Drawn:
+) -> Drawn:
     """The rings with round ones in the places of those marked."""
     if not is_round.any():
         return drawn
@@ -158,13 +128,13 @@ def _with_circles(
     at = np.arctan2(samples.y[on] - centre[ring[on], 1], samples.x[on] - centre[ring[on], 0]) % (2 * np.pi)
     number = lengths[ring[on]]
     edge[on] = offsets[ring[on]] + np.minimum((at / (2 * np.pi) * number).astype(np.int64), number - 1)
-    return _Drawn(
+    return Drawn(
         np.concatenate([drawn.x, x])[gather], np.concatenate([drawn.y, y])[gather], offsets, edge, drawn.is_good
     )
 
 
 def _at_walls(
-    raw: NDArray[np.float64], node: NDArray[np.integer], edge: NDArray[np.int64], known: tuple[_Drawn, Walls]
+    raw: NDArray[np.float64], node: NDArray[np.integer], edge: NDArray[np.int64], known: tuple[Drawn, Walls]
 ) -> NDArray[np.float64]:
     """Where each half-edge's first node should come: where it was, or where the party wall that ends there meets its edge."""
     drawn, walls = known
@@ -201,7 +171,7 @@ def _mean_sides(arcs: Arcs) -> NDArray[np.float64]:
     return np.column_stack([summed(m * length, arcs.offsets) / total for m in middles])
 
 
-def _edge_directions(drawn: _Drawn, edge: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _edge_directions(drawn: Drawn, edge: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     before = drawn.before[edge]
     with np.errstate(invalid="ignore"):
         dx, dy = drawn.x[edge] - drawn.x[before], drawn.y[edge] - drawn.y[before]
@@ -210,7 +180,7 @@ def _edge_directions(drawn: _Drawn, edge: NDArray[np.int64]) -> tuple[NDArray[np
 
 
 def _along(
-    drawn: _Drawn, edge: NDArray[np.int64], wanted: NDArray[np.float64], ring: NDArray[np.int64]
+    drawn: Drawn, edge: NDArray[np.int64], wanted: NDArray[np.float64], ring: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """How far along its edge each node lies, within the edge and in the order in which the ring passes them."""
     before = drawn.before[edge]
@@ -227,7 +197,7 @@ def _along(
 
 
 def _spread(
-    drawn: _Drawn,
+    drawn: Drawn,
     edge: NDArray[np.int64],
     along: NDArray[np.float64],
     halves: tuple[NDArray[np.int64], NDArray[np.bool_]],
@@ -255,7 +225,7 @@ def _followers(starts: NDArray[np.int64]) -> NDArray[np.int64]:
     return following
 
 
-def _places(drawn: _Drawn, edge: NDArray[np.int64], along: NDArray[np.float64]) -> NDArray[np.float64]:
+def _places(drawn: Drawn, edge: NDArray[np.int64], along: NDArray[np.float64]) -> NDArray[np.float64]:
     before = drawn.before[edge]
     dx, dy = _edge_directions(drawn, edge)
     with np.errstate(invalid="ignore"):
@@ -271,7 +241,7 @@ def _seen_twice(node: NDArray[np.integer], has_node: NDArray[np.bool_]) -> NDArr
 
 
 def _cut(
-    drawn: _Drawn,
+    drawn: Drawn,
     nodes: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]],
     ring: NDArray[np.int64],
     halves: tuple[NDArray[np.int64], NDArray[np.bool_]],

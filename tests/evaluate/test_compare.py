@@ -10,9 +10,9 @@ from terraseg.core.classes import LandClass, Legend
 from terraseg.core.coding import Coding
 from terraseg.core.dataset import Dataset, Imagery, LabelRule, Scene
 from terraseg.core.grid import Grid
-from terraseg.core.window import Window
+from terraseg.core.window import Window, cut
 from terraseg.errors import EmptyDataset
-from terraseg.evaluate.cells import Cells, block_side, count_cells, side_within, worst_tiles
+from terraseg.evaluate.cells import Cells, block_side, coarser, count_cells, side_within, worst_tiles
 from terraseg.evaluate.compare import Comparison, compare_maps
 from terraseg.evaluate.evaluate import evaluate_scenes
 from terraseg.evaluate.ground import Ground
@@ -136,3 +136,18 @@ def test_the_confidence_beside_a_map_is_held_against_the_labels(scene: Scene, tm
     assert Reliability.from_json(found.to_json()) == found
     assert (found + Reliability()).ece == found.ece
     assert Reliability().ece is None
+
+
+def test_small_blocks_are_joined_into_tiles_that_show_something() -> None:
+    side, grid = 36, Window(0, 0, 300, 500)
+    windows = tuple(cut(grid, side, side))
+    counts = np.arange(len(windows) * 4, dtype=np.int64).reshape(-1, 2, 2)
+    tiles, wide = coarser(Cells(windows, counts), side=side)
+    assert wide == 144
+    assert set(tiles.windows) == set(cut(grid, wide, wide))
+    for window, each in zip(tiles.windows, tiles.counts, strict=True):
+        inside = [n for n, w in enumerate(windows) if window.intersection(w) == w]
+        assert (each == counts[inside].sum(axis=0)).all()
+    same, kept = coarser(Cells(windows, counts), side=256)
+    assert kept == 256
+    assert same.windows == windows

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -177,6 +177,7 @@ def test_scores_survive_json_and_add_up_over_scenes(tmp_path: Path) -> None:
         evaluation.shapes[0] + evaluation.shapes[1]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=4))
 def test_sizes_add_up_in_any_order(cases: list[tuple[int, int]]) -> None:
     none = (0,) * len(THRESHOLDS)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from terraseg.core.classes import PALETTE, LandClass, Legend
@@ -29,6 +29,7 @@ def scores_of(classes: int, pixels: list[tuple[int, int]], unpredicted: int = 0)
     return score(confusion(both[:, 0], both[:, 1], classes), legend_of(classes), unpredicted)
 
 
+@settings(deadline=None)
 @given(pixel_pairs())
 def test_class_scores_are_those_of_sets_of_pixels(case: tuple[int, list[tuple[int, int]]]) -> None:
     classes, pixels = case
@@ -46,6 +47,7 @@ def test_class_scores_are_those_of_sets_of_pixels(case: tuple[int, list[tuple[in
             assert got.f1 == (0.0 if either else None)
 
 
+@settings(deadline=None)
 @given(pixel_pairs())
 def test_totals_are_those_of_the_pixels(case: tuple[int, list[tuple[int, int]]]) -> None:
     classes, pixels = case
@@ -68,6 +70,7 @@ def test_totals_are_those_of_the_pixels(case: tuple[int, list[tuple[int, int]]])
         assert got.kappa == pytest.approx((accuracy - chance) / (1 - chance))
 
 
+@settings(deadline=None)
 @given(pixel_pairs(), st.integers(0, 40), st.integers(0, 9))
 def test_scores_of_parts_add_up(case: tuple[int, list[tuple[int, int]]], cut: int, unpredicted: int) -> None:
     classes, pixels = case
@@ -75,6 +78,7 @@ def test_scores_of_parts_add_up(case: tuple[int, list[tuple[int, int]]], cut: in
     assert parts == scores_of(classes, pixels, unpredicted)
 
 
+@settings(deadline=None)
 @given(pixel_pairs(), st.integers(0, 9))
 def test_scores_survive_json_without_nan(case: tuple[int, list[tuple[int, int]]], unpredicted: int) -> None:
     scores = scores_of(*case, unpredicted)

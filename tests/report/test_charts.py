@@ -2,7 +2,7 @@
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from terraseg.report import charts
@@ -11,6 +11,7 @@ from terraseg.report.content import KeyEntry, ProgressRow
 values = st.floats(-1e6, 1e6).filter(lambda v: v == 0 or abs(v) > 1e-6)
 
 
+@settings(deadline=None)
 @given(values, values)
 def test_axes_hold_their_values_with_even_ticks(one: float, other: float) -> None:
     low, high = sorted((one, other))
@@ -22,6 +23,7 @@ def test_axes_hold_their_values_with_even_ticks(one: float, other: float) -> Non
     assert axis.low < axis.high
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60))
 def test_every_point_of_a_line_lies_inside_the_chart(scores: list[float]) -> None:
     rows = [ProgressRow(10.0 * n, mean_iou=value) for n, value in enumerate(scores, 1)]

@@ -11,6 +11,7 @@ from terraseg.core.modelspec import ModelSpec
 from terraseg.errors import UnreadableFile
 from terraseg.report import sources
 from terraseg.report.content import ProgressRow, StatisticsTable
+from terraseg.report.scorefile import read_accuracy
 from terraseg.store.bundle import bundle_hash, write_bundle
 from terraseg.store.rundir import write_json, write_text
 
@@ -27,7 +28,7 @@ def test_progress_keeps_order_and_drops_what_is_no_number(tmp_path: Path) -> Non
 def test_scores_of_another_shape_are_refused(tmp_path: Path, value: Any) -> None:
     write_json(tmp_path / "scores.json", value)
     with pytest.raises(UnreadableFile, match="does not hold scores"):
-        sources.read_accuracy(tmp_path / "scores.json", None)
+        read_accuracy(tmp_path / "scores.json", None)
 
 
 def test_a_plan_of_another_shape_is_refused(tmp_path: Path) -> None:
