@@ -68,25 +68,3 @@ def file_states(paths: Iterable[str | Path]) -> list[list[Any]]:
         except OSError:
             states.append([name, None, None])
     return states
-
-
-MARKS, MARK_BYTES = 64, 16_384
-
-
-def file_marks(paths: Iterable[str | Path]) -> list[list[Any]]:
-    """Name, size and a hash of samples of each file: the same on every machine that has a copy of it.
-
-    The samples are 1 MB spread over the file. Of an address only the name is known.
-    """
-    marks: list[list[Any]] = []
-    for path in sorted({str(path) for path in paths}):
-        marks.append([Path(path).name, None, None])
-        if Path(path).is_file():
-            size = Path(path).stat().st_size
-            digest = hashlib.sha256()
-            with Path(path).open("rb") as file:
-                for mark in range(MARKS):
-                    file.seek(max(0, size - MARK_BYTES) * mark // (MARKS - 1))
-                    digest.update(file.read(MARK_BYTES))
-            marks[-1][1:] = [size, digest.hexdigest()[:16]]
-    return marks

@@ -40,7 +40,7 @@ def map_project(
         dataset, facts = steps.prepare(project, watch)
         made = steps.plan(project, facts, watch)
         model = steps.train(project, dataset, facts, made, watch)
-        scenes = steps.scenes_to_map(project, dataset)
+        scenes = steps.scenes_to_map(project, dataset, watch)
         if baseline.is_wanted(project, scenes, watch):
             baseline.train_forest(project, dataset, facts, made, watch)
         maps = clean(project, steps.predict(project, scenes, watch, engine=engine), watch)

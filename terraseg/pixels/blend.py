@@ -6,6 +6,7 @@ Arrays are the scorer's own, numpy or torch, on whatever device: only functions 
 
 import math
 import sys
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -38,28 +39,35 @@ class Blender:
         self._above: Array | None = None
         self._left: Array | None = None
 
-    def add(self, row: int, col: int, scores: Array) -> Array | None:
-        """The blended probabilities (classes, height, width) of cell (row, col), or None when the region does not own it.
+    def add(self, row: int, col: int, scores: Array) -> "Blended | None":
+        """Cell (row, col), or None when the region does not own it.
 
         `scores` are the tile's probabilities, (classes, height, width) of at least the size of its window; what lies
-        beyond the window (the filling of a small raster) is left out. They are not changed.
+        beyond the window (the filling of a small raster) is left out. They are not changed, and must not be while the cell
+        is in use.
         """
         rows, cols = self.lattice.rows, self.lattice.cols
-        part = self._weighted(row, col, scores)
-        if self._left is not None:
-            part[:, :, : cols.ramp] += self._left
+        (top, bottom), (left, right) = rows.reach(row), cols.reach(col)
+        y, x = rows.span(row)[0], cols.span(col)[0]
         start, stop = cols.cell(col)
-        self._left = part[:, :, stop - start :] if col + 1 in self.region.cols and cols.ramp else None
+        place = slice(start - self._extent.col, stop - self._extent.col)
+        above = self._above if row > 0 and col in self.region.cols else None
+        height = rows.cell(row)[1] - top
+        part = Blended(
+            scores[:, top - y : bottom - y, left - x : right - x],
+            (reach_weights(*_shape(rows, row)), reach_weights(*_shape(cols, col))),
+            self._left,
+            # The rims below take the place of those above.
+            None if above is None else namespace(scores).asarray(above[:, :, place], copy=True),
+            (height, stop - start),
+        )
+        fades = col + 1 in self.region.cols and cols.ramp > 0
+        self._left = part.rim(stop - start) if fades else None
         if col not in self.region.cols:
             return None
-        own = part[:, :, : stop - start]
-        place = slice(start - self._extent.col, stop - self._extent.col)
-        if row > 0 and self._above is not None:
-            own[:, : rows.ramp] += self._above[:, :, place]
-        start, stop = rows.cell(row)
         if row + 1 in self.region.rows and rows.ramp:
-            self._rims(own)[:, :, place] = own[:, stop - start :]
-        return own[:, : stop - start] if row in self.region.rows else None
+            self._rims(scores)[:, :, place] = part.part(slice(height, bottom - top), slice(0, stop - start))
+        return part if row in self.region.rows else None
 
     def skip(self, col: int) -> None:
         """Passes over a tile of column `col` without a valid pixel: what it would have added counts for none."""
@@ -68,21 +76,60 @@ class Blender:
             start, stop = self.lattice.cols.cell(col)
             self._above[:, :, start - self._extent.col : stop - self._extent.col] = 0
 
-    def _weighted(self, row: int, col: int, scores: Array) -> Array:
-        rows, cols = self.lattice.rows, self.lattice.cols
-        down, across = (on_device(reach_weights(*_shape(axis, i)), scores) for axis, i in ((rows, row), (cols, col)))
-        (top, bottom), (left, right) = rows.reach(row), cols.reach(col)
-        y, x = rows.span(row)[0], cols.span(col)[0]
-        if not rows.ramp and not cols.ramp:
-            return scores[:, top - y : bottom - y, left - x : right - x]
-        return scores[:, top - y : bottom - y, left - x : right - x] * (down[:, None] * across[None, :])
-
     def _rims(self, like: Array) -> Array:
         if self._above is None:
             shape = (like.shape[0], self.lattice.rows.ramp, self._extent.width)
             xp = namespace(like)
             self._above = xp.zeros(shape, dtype=xp.float32, device=like.device)
         return self._above
+
+
+@dataclass(frozen=True, eq=False)
+class Blended:
+    """A tile's part in the map and what its neighbours add to it; blended part by part when it is asked for.
+
+    `scores` (classes, height, width) are those of the tile's reach, `weights` its own down and across. `left` holds the rim of
+    the tile before it, `above` that of the tiles above its cell, None for none; `size` are the cell's rows and columns.
+    Most of a tile fades into nothing: there its scores are given as they are, without a copy.
+    """
+
+    scores: Array
+    weights: tuple[NDArray[np.float32], NDArray[np.float32]]
+    left: Array | None
+    above: Array | None
+    size: tuple[int, int]
+
+    @property
+    def fading(self) -> int:
+        """The first columns of the cell that the tile before it has a part in."""
+        return 0 if self.left is None else int(self.left.shape[2])
+
+    def part(self, rows: slice, cols: slice) -> Array:
+        """The blended probabilities (classes, height, width) of rows and columns of the cell; not to be changed."""
+        return self._part(rows, cols, above=self.above)
+
+    def rim(self, first: int) -> Array:
+        """The columns of the reach from `first` on, as the tile before and this one have them: what the next tile adds."""
+        _, height, width = self.scores.shape
+        return self._part(slice(0, height), slice(first, width), above=None)
+
+    def _part(self, rows: slice, cols: slice, *, above: Array | None) -> Array:
+        scores = self.scores[:, rows, cols]
+        down, across = self.weights[0][rows], self.weights[1][cols]
+        left = self.left if self.left is not None and cols.start < self.left.shape[2] else None
+        above = above if above is not None and rows.start < above.shape[1] else None
+        plain = bool((down == 1).all())
+        if plain and left is None and above is None and bool((across == 1).all()):
+            return scores
+        weight = on_device(across, scores)[None, :]
+        part = scores * (weight if plain else on_device(down, scores)[:, None] * weight)
+        if left is not None:
+            rim = left[:, rows, cols]
+            part[:, :, : rim.shape[2]] += rim
+        if above is not None:
+            rim = above[:, rows, cols]
+            part[:, : rim.shape[1]] += rim
+        return part
 
 
 def _shape(axis: Axis, index: int) -> tuple[int, int, int]:
@@ -113,9 +160,9 @@ def _raised_cosine(ramp: int) -> NDArray[np.float32]:
 
 
 def decide(probabilities: Array) -> tuple[Array, Array]:
-    """The most probable class of each pixel as uint8 index, and its probability as uint8 in steps of 1/254.
+    """The most probable class of each pixel as uint8 index, and its probability, from (classes, height, width).
 
-    Takes (classes, height, width), gives two of (height, width). The first of equals wins.
+    Gives two of (height, width). The first of equals wins.
     """
     xp = namespace(probabilities)
     best = probabilities[0]
@@ -125,13 +172,13 @@ def decide(probabilities: Array) -> tuple[Array, Array]:
         better = probabilities[k] > best
         best = xp.maximum(best, probabilities[k])
         index = xp.maximum(index, xp.asarray(better, dtype=xp.uint8) * k)
-    return index, to_byte(best)
+    return index, best
 
 
 def decide_each(probabilities: Array, threshold: float) -> tuple[Array, Array]:
     """Where each of overlapping classes is, 1 or 0 as uint8, and the probability of the least certain of these decisions.
 
-    Takes (classes, height, width), gives one of that shape and, in steps of 1/254, one of (height, width).
+    Takes (classes, height, width), gives one of that shape and one of (height, width).
     """
     xp = namespace(probabilities)
     inside = probabilities >= threshold
@@ -139,7 +186,7 @@ def decide_each(probabilities: Array, threshold: float) -> tuple[Array, Array]:
     least = certain[0]
     for k in range(1, certain.shape[0]):
         least = xp.minimum(least, certain[k])
-    return xp.asarray(inside, dtype=xp.uint8), to_byte(least)
+    return xp.asarray(inside, dtype=xp.uint8), least
 
 
 def uncertainty(probabilities: Array, *, overlapping: bool = False) -> Array:

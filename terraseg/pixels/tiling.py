@@ -11,6 +11,8 @@ from terraseg.errors import BadOption
 class Axis:
     """Tiles along one axis of `length` pixels: tile i starts at i * step, the last one is shifted back to end at the edge.
 
+    With `snap` all tiles start on multiples of it: the last one then reaches beyond the edge by less than that.
+
     Each tile **owns** a half-open run of pixels, its cell; the cells cover the axis once. Around the border of two cells
     both tiles count, over `ramp` pixels: tile i **reaches** from the start of its cell to `ramp` pixels into the next
     one. So at most two tiles meet at a pixel, also where the shift or a large overlap lets more of them see it. With an
@@ -30,6 +32,7 @@ class Axis:
     tile: int
     overlap: int
     align: int = 0
+    snap: int = 1
 
     def __post_init__(self) -> None:
         if self.length < 1 or self.tile < 1:
@@ -43,6 +46,8 @@ class Axis:
                 f"tiles every {self.step} px, overlapping by {self.overlap} px, on a lattice of {self.align} px: the first must "
                 f"be a multiple of the lattice, the second even"
             )
+        if self.step % self.snap:
+            raise BadOption(f"tiles every {self.step} px cannot all start on multiples of {self.snap} px")
 
     @property
     def step(self) -> int:
@@ -66,10 +71,13 @@ class Axis:
 
     def span(self, index: int) -> tuple[int, int]:
         """The pixels that a tile sees, as (start, stop)."""
-        start = min(index * self.step, self.length - self.size)
+        last = self.length - self.size
         if self.align:
+            start = min(index * self.step, last)
             start -= start % self.align
-        return start, self.length if index == self.count - 1 else start + self.size
+            return start, self.length if index == self.count - 1 else start + self.size
+        start = min(index * self.step, -(-last // self.snap) * self.snap)
+        return start, min(start + self.size, self.length)
 
     def cell(self, index: int) -> tuple[int, int]:
         """The pixels that a tile owns, as (start, stop)."""
@@ -105,6 +113,25 @@ class Axis:
         return min(max(0, (pixel - slack) // self.step), self.count - 1)
 
 
+def fitted_axis(length: int, longest: int, overlap: int, stride: int) -> Axis:
+    """The axis whose tiles, none longer than `longest`, run over the fewest pixels; tile and step are multiples of `stride`.
+
+    Tiles on a network's own stride give in their middle what one pass over the whole raster gives, and a tile of any other
+    size would be filled up to the next multiple inside. `overlap` is the least, and a multiple of the stride as well.
+
+    >>> axis = fitted_axis(6000, 896, 32, 32)
+    >>> axis.tile, axis.count, axis.span(6)
+    (896, 7, (5120, 6000))
+    """
+    most = longest // stride * stride - overlap
+    fewest = max(1, -(-(length - overlap) // max(stride, most)))
+    if fewest == 1:
+        return Axis(length, -(-length // stride) * stride, 0, snap=stride)
+    steps = {count: -(-(length - overlap) // (count * stride)) * stride for count in range(fewest, 2 * fewest + 1)}
+    step = min((count * (step + overlap), step) for count, step in steps.items())[1]
+    return Axis(length, step + overlap, overlap, snap=stride)
+
+
 @dataclass(frozen=True)
 class Region:
     """A rectangle of cells, as ranges of tile rows and tile columns."""
@@ -124,32 +151,39 @@ class Region:
 
 @dataclass(frozen=True)
 class Lattice:
-    """All tiles of a raster. Tile (i, j) depends on the raster's size, the tile and the overlap, and on nothing else.
+    """All tiles of a raster: `rows` from top to bottom, `cols` from left to right.
 
-    A raster smaller than a tile has one tile of its own size along that axis.
-
-    >>> Lattice(5, 10, tile=4, overlap=1).window(1, 2)
-    Window(row=1, col=6, height=4, width=4)
+    Tile (i, j) depends on the raster's size, the tile and the overlap, and on nothing else. A raster smaller than a tile has
+    one tile of its own size along that axis.
     """
 
-    height: int
-    width: int
-    tile: int
-    overlap: int
-    align: int = 0
-
-    def __post_init__(self) -> None:
-        _ = self.rows, self.cols
+    rows: Axis
+    cols: Axis
 
     @property
-    def rows(self) -> Axis:
-        """Tiles from top to bottom."""
-        return Axis(self.height, self.tile, self.overlap, self.align)
+    def height(self) -> int:
+        """Rows of the raster."""
+        return self.rows.length
 
     @property
-    def cols(self) -> Axis:
-        """Tiles from left to right."""
-        return Axis(self.width, self.tile, self.overlap, self.align)
+    def width(self) -> int:
+        """Columns of the raster."""
+        return self.cols.length
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Height and width of a tile."""
+        return self.rows.tile, self.cols.tile
+
+    @property
+    def is_exact(self) -> bool:
+        """True when tiles do not fade and each pixel is one tile's alone."""
+        return self.rows.align > 0
+
+    @property
+    def tile_pixels(self) -> int:
+        """The most pixels that a tile has."""
+        return (self.rows.tile + self.rows.align) * (self.cols.tile + self.cols.align)
 
     @property
     def region(self) -> Region:
@@ -184,6 +218,15 @@ class Lattice:
         """The tiles that have a part in the pixels of a window of the raster."""
         rows = self.rows.reaching(window.row, window.row_stop)
         return Region(rows, self.cols.reaching(window.col, window.col_stop))
+
+
+def square_lattice(height: int, width: int, *, tile: int, overlap: int, align: int = 0, snap: int = 1) -> Lattice:
+    """The lattice of square tiles, alike along both axes; see `Axis`.
+
+    >>> square_lattice(5, 10, tile=4, overlap=1).window(1, 2)
+    Window(row=1, col=6, height=4, width=4)
+    """
+    return Lattice(Axis(height, tile, overlap, align, snap), Axis(width, tile, overlap, align, snap))
 
 
 def tile_order(needed: Region) -> Iterator[tuple[int, int]]:

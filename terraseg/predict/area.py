@@ -13,7 +13,7 @@ from terraseg.core.grid import Grid, same_crs
 from terraseg.core.window import Window
 from terraseg.errors import BadOption, CrsMissing
 from terraseg.pixels.burn import BurnLayer
-from terraseg.store.vector import read_polygons
+from terraseg.store.features import read_polygons
 
 PIECES = 500
 """Pieces to the length of a raster in which straight edges are carried over from one CRS to another."""

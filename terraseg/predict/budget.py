@@ -1,6 +1,7 @@
 """How a sweep is cut so that it stays within a memory budget."""
 
 from dataclasses import dataclass
+from math import isqrt
 
 import numpy as np
 
@@ -8,9 +9,11 @@ from terraseg.core.grid import Grid
 from terraseg.core.modelspec import ModelSpec
 from terraseg.core.window import Window
 from terraseg.errors import BadOption
-from terraseg.pixels.tiling import Lattice
+from terraseg.pixels.tiling import Lattice, fitted_axis, square_lattice
+from terraseg.predict.cells import STRIP
 from terraseg.predict.memory import MEGABYTE
 from terraseg.predict.options import PredictOptions
+from terraseg.store.mapwriter import HALVES_BYTES
 
 READ_AHEAD = 3
 """Tiles that wait for the scorer."""
@@ -20,10 +23,15 @@ WRITE_BEHIND = 3
 """Cells that wait for the writer."""
 USUAL_ARRAYS = 256 * MEGABYTE
 """What the arrays may take where no budget is given."""
-USUAL_CACHE, LEAST_CACHE = 64 * MEGABYTE, 16 * MEGABYTE
+USUAL_CACHE, LEAST_CACHE = 32 * MEGABYTE, 16 * MEGABYTE
 """GDAL's cache of decoded blocks of the input."""
 SLACK = 24 * MEGABYTE
 """What the allocator keeps, threads' stacks, code that is loaded late."""
+
+LONGER, SHORTER = 7 / 4, 1 / 2
+"""Tiles are longer and overlap less than the model's own where they stand on its stride: they agree better there."""
+SCORE_BYTES = 20_000_000
+"""What the scores of one such tile may take."""
 
 
 @dataclass(frozen=True)
@@ -49,29 +57,41 @@ class Needs:
 
 
 def plan_lattice(grid: Grid, spec: ModelSpec, options: PredictOptions, halo: int | None = None) -> Lattice:
-    """The tiles of a raster, of the model's size and overlap where the options say nothing.
+    """The tiles of a raster: on the network's stride, and of a size that runs over as few pixels as may be.
 
-    With a `halo` (pixels, a multiple of the model's stride) no pixel is taken from a tile that does not see so far around
-    it: the tiles overlap by two halos and are at least four wide. Raises `BadOption` when the overlap does not fit the tile.
+    Where the options say tile or overlap they are squares of these, the model's where they say one alone. With a `halo`
+    (pixels, a multiple of the model's stride) no pixel is taken from a tile that does not see so far around it: the tiles
+    overlap by two halos and are at least four wide. Raises `BadOption` when the overlap does not fit the tile.
     """
-    tile = spec.tile if options.tile is None else options.tile
     if halo is not None:
-        if options.overlap is not None:
-            raise BadOption("[predict] overlap is what the model needs where exact = true: leave it out")
-        least = 2 * halo + spec.stride
-        if options.tile is not None and options.tile < least:
-            raise BadOption(f"[predict] tile = {tile} is too small for an exact map: pass at least {least}")
-        tile = max(tile, 4 * halo) if options.tile is None else tile
-        return Lattice(grid.height, grid.width, -(-tile // spec.stride) * spec.stride, 2 * halo, spec.stride)
+        return _exact_lattice(grid, spec, options, halo)
+    if options.tile is None and options.overlap is None:
+        overlap = max(1, int(SHORTER * spec.overlap) // spec.stride) * spec.stride
+        longest = min(int(LONGER * spec.tile), isqrt(SCORE_BYTES // (4 * len(spec.legend))))
+        longest = max(longest, spec.tile, overlap + spec.stride)
+        return Lattice(*(fitted_axis(side, longest, overlap, spec.stride) for side in (grid.height, grid.width)))
+    tile = spec.tile if options.tile is None else options.tile
     overlap = spec.overlap if options.overlap is None else options.overlap
     if options.overlap is None and overlap >= tile:
         overlap = tile // 4
-    return Lattice(grid.height, grid.width, tile, overlap)
+    snap = 1 if (tile - overlap) % spec.stride else spec.stride
+    return square_lattice(grid.height, grid.width, tile=tile, overlap=overlap, snap=snap)
+
+
+def _exact_lattice(grid: Grid, spec: ModelSpec, options: PredictOptions, halo: int) -> Lattice:
+    if options.overlap is not None:
+        raise BadOption("[predict] overlap is what the model needs where exact = true: leave it out")
+    least = 2 * halo + spec.stride
+    if options.tile is not None and options.tile < least:
+        raise BadOption(f"[predict] tile = {options.tile} is too small for an exact map: pass at least {least}")
+    tile = max(spec.tile, 4 * halo) if options.tile is None else options.tile
+    tile = -(-tile // spec.stride) * spec.stride
+    return square_lattice(grid.height, grid.width, tile=tile, overlap=2 * halo, align=spec.stride)
 
 
 def batch_size(lattice: Lattice, options: PredictOptions) -> int:
     """Tiles to score at once: no more than there are, and one where they are not all of a size."""
-    return 1 if lattice.align else min(options.batch, lattice.region.count)
+    return 1 if lattice.is_exact else min(options.batch, lattice.region.count)
 
 
 def plan_sweep(
@@ -89,10 +109,11 @@ def plan_sweep(
     held = int(settled_mb * MEGABYTE) + SLACK + needs.fixed
     least = held + needs.per_column + LEAST_CACHE
     if options.max_ram_bytes < least:
+        more, smaller = (least >> 20) - int(settled_mb), max(64, max(lattice.tile) // 2)
         raise BadOption(
             f"[predict] max_ram = {options.max_ram} is too little: the model and its engine take {settled_mb:.0f} MB, and tiles "
-            f"of {lattice.tile} px with {len(spec.legend)} classes {(least >> 20) - int(settled_mb)} MB more: pass at least "
-            f"{-(-least // MEGABYTE)}M, or smaller tiles (--set predict.tile={max(64, lattice.tile // 2)})"
+            f"of {lattice.rows.tile} x {lattice.cols.tile} px with {len(spec.legend)} classes {more} MB more: pass at least "
+            f"{-(-least // MEGABYTE)}M, or smaller tiles (--set predict.tile={smaller})"
         )
     room = options.max_ram_bytes - held
     cache = min(USUAL_CACHE, max(LEAST_CACHE, room // 4))
@@ -101,19 +122,19 @@ def plan_sweep(
 
 def sweep_needs(lattice: Lattice, spec: ModelSpec, options: PredictOptions, block: int, threads: int) -> Needs:
     """What a sweep's arrays take; `block` is the side of a block of the map."""
-    classes, side = len(spec.legend), lattice.tile + lattice.align
-    tile_pixels, batch = side**2, batch_size(lattice, options)
+    classes = len(spec.legend)
+    tile_pixels, batch = lattice.tile_pixels, batch_size(lattice, options)
     read = tile_pixels * (len(spec.bands) * np.dtype(spec.dtype).itemsize + 1)
-    scored = tile_pixels * classes * 4
     pixel_bytes = mapped_bytes(spec, options)
-    # Batches scored, waiting and blended; the weighted copy and the rim kept of the one before; what decisions work in.
-    blending = (2 * batch + BLEND_BEHIND + 2) * scored + 6 * tile_pixels * 4
-    blending += (2 * scored if options.probability_type else 0) + (3 * tile_pixels * 4 if options.uncertainty else 0)
+    # Batches scored and blended, the rim kept of the tile before, and what decisions on a strip work in.
+    strip = STRIP * (lattice.cols.tile + lattice.cols.align)
+    blending = (1 + BLEND_BEHIND) * batch * tile_pixels * classes * 4
+    blending += lattice.rows.tile * lattice.cols.ramp * classes * 4 + strip * (4 * classes + 8) * 4
     cells = (WRITE_BEHIND + 2) * tile_pixels * pixel_bytes
     # Four blocks become one of an overview; each thread works on one band of them.
     packing = 6 * block**2 * pixel_bytes + min(threads, classes) * 12 * block**2
     rims = classes * lattice.rows.ramp * 4
-    beside = 2 * lattice.cols.step * rims + 4 * block**2 * pixel_bytes
+    beside = 2 * lattice.cols.step * rims + 4 * block**2 * pixel_bytes + HALVES_BYTES
     fixed = (READ_AHEAD + 2 + 2 * batch) * read + blending + cells + packing + beside
     return Needs(fixed, block * (rims + block * pixel_bytes + 64))
 

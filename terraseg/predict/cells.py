@@ -11,12 +11,15 @@ from terraseg.core.classes import VOID, Legend
 from terraseg.core.scorer import Scorer
 from terraseg.core.window import Window
 from terraseg.errors import BrokenBundle
-from terraseg.pixels.blend import Array, Blender, decide, decide_each, namespace, to_byte, to_host, uncertainty
+from terraseg.pixels.blend import Array, Blended, Blender, decide, decide_each, namespace, to_byte, to_host, uncertainty
 from terraseg.pixels.relabel import ids_from_indices
 from terraseg.pixels.tiling import Lattice
 from terraseg.predict.seams import SeamMeter, SeamTally
 from terraseg.predict.tiles import Tile
 from terraseg.store.maplayers import CLASSES, CONFIDENCE, PROBABILITIES, UNCERTAINTY, Layer
+
+STRIP = 32
+"""Rows of a cell that are worked on at once: their probabilities stay in the processor's cache from one step to the next."""
 
 
 @dataclass(frozen=True)
@@ -109,38 +112,71 @@ class CellMaker:
         blended = self._blender.add(tile.row, tile.col, scores)
         if blended is None:
             return Step(False, None, self._tally(tile))
-        inner = blended[:, *place.shifted(-cell.row, -cell.col).slices]
+        inner = place.shifted(-cell.row, -cell.col)
         valid = tile.valid[place.shifted(-tile.window.row, -tile.window.col).slices]
-        layers = finish(inner, valid, self._legend, self._wanted) if valid.any() else {}
+        layers = finish(blended, inner, valid, self._legend, self._wanted) if valid.any() else {}
         return Step(False, Cell(place, layers), self._tally(tile))
 
     def _tally(self, tile: Tile) -> SeamTally | None:
         return self._meter.taken() if tile.col == self._last else None
 
 
-def finish(probabilities: Array, valid: NDArray[np.bool_], legend: Legend, wanted: Wanted) -> dict[str, NDArray[Any]]:
-    """The layers of a cell from its blended probabilities (classes, height, width), nodata where not valid."""
-    if wanted.threshold is None:
-        index, confidence = decide(probabilities)
-        classes = ids_from_indices(to_host(index), legend)
-    else:
-        inside, confidence = decide_each(probabilities, wanted.threshold)
-        classes = to_host(inside)
-    everywhere = bool(valid.all())
-    finished = {}
-    for layer in wanted.layers:
-        if layer.name == CLASSES:
-            values = classes
-        elif layer.name == CONFIDENCE:
-            values = to_host(confidence)
-        elif layer.name == UNCERTAINTY:
-            values = to_host(uncertainty(probabilities, overlapping=wanted.threshold is not None))
-        else:
-            assert layer.name == PROBABILITIES
-            values = _probabilities(probabilities, layer)
-        nodata = VOID if values.dtype == np.uint8 else np.nan
-        finished[layer.name] = values if everywhere else np.where(valid, values, values.dtype.type(nodata))
-    return finished
+def finish(
+    blended: Blended, inner: Window, valid: NDArray[np.bool_], legend: Legend, wanted: Wanted
+) -> dict[str, NDArray[Any]]:
+    """The layers of a window of a cell, in the cell's own pixels, nodata where not `valid` (height, width)."""
+    holes = None if valid.all() else ~valid
+    ids = None if legend.ids == tuple(range(len(legend))) else legend
+    layers: dict[str, NDArray[Any]] = {}
+    for rows, cols in _pieces(blended, inner):
+        place = (
+            slice(rows.start - inner.row, rows.stop - inner.row),
+            slice(cols.start - inner.col, cols.stop - inner.col),
+        )
+        piece = blended.part(rows, cols)
+        decided = decide(piece) if wanted.threshold is None else decide_each(piece, wanted.threshold)
+        for layer in wanted.layers:
+            values = _values(layer, piece, decided, ids, overlapping=wanted.threshold is not None)
+            if layer.name not in layers:
+                layers[layer.name] = np.empty((*values.shape[:-2], inner.height, inner.width), dtype=values.dtype)
+            layers[layer.name][..., *place] = values
+    for values in layers.values() if holes is not None else ():
+        values[..., holes] = VOID if values.dtype == np.uint8 else np.nan
+    return layers
+
+
+def _pieces(blended: Blended, inner: Window) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of a cell that are worked on at once: where it fades into the one before, then strips of the rest.
+
+    On a GPU all at once.
+    """
+    whole = slice(inner.row, inner.row_stop)
+    if not isinstance(blended.scores, np.ndarray):
+        yield whole, slice(inner.col, inner.col_stop)
+        return
+    border = min(max(blended.fading, inner.col), inner.col_stop)
+    if border > inner.col:
+        yield whole, slice(inner.col, border)
+    for row in range(inner.row, inner.row_stop if border < inner.col_stop else inner.row, STRIP):
+        yield slice(row, min(row + STRIP, inner.row_stop)), slice(border, inner.col_stop)
+
+
+def _values(
+    layer: Layer, probabilities: Array, decided: tuple[Array, Array], legend: Legend | None, *, overlapping: bool
+) -> NDArray[Any]:
+    """A layer's values from blended probabilities (classes, height, width) and what was decided from them.
+
+    Without a `legend` indices are ids.
+    """
+    if layer.name == UNCERTAINTY:
+        return to_host(uncertainty(probabilities, overlapping=overlapping))
+    if layer.name == PROBABILITIES:
+        return _probabilities(probabilities, layer)
+    if layer.name == CONFIDENCE:
+        return to_host(to_byte(decided[1]))
+    assert layer.name == CLASSES
+    classes = to_host(decided[0])
+    return classes if overlapping or legend is None else ids_from_indices(classes, legend)
 
 
 def _probabilities(probabilities: Array, layer: Layer) -> NDArray[Any]:

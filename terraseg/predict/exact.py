@@ -11,7 +11,7 @@ from terraseg.core.scorer import Scorer
 from terraseg.core.window import Window
 from terraseg.errors import BadOption
 from terraseg.pixels.blend import to_host
-from terraseg.predict.tiles import RasterSource, cast, fill, reflect
+from terraseg.predict.tiles import RasterSource, cast, fill, mirror
 
 PROMISED = 1e-4
 """The largest difference of a probability in an exact map."""
@@ -61,7 +61,7 @@ def _pictures(source: RasterSource, spec: ModelSpec, side: int) -> Iterator[NDAr
         row, col = int(part * max(0, height - side)), int(part * max(0, width - side))
         patch = source.read(Window(row, col, min(side, height), min(side, width)))
         if patch.valid.any():
-            yield cast(reflect(fill(patch.pixels, patch.valid, spec.mean), side), spec.dtype)
+            yield cast(mirror(fill(patch.pixels, patch.valid, spec.mean), (side, side)), spec.dtype)
     noise = np.random.default_rng(SEED).standard_normal((len(spec.bands), side, side), dtype=np.float32)
     noise += np.kron(noise[:, : side // 16, : side // 16], np.ones((1, 16, 16), dtype=np.float32))
     raw = np.array(spec.mean)[:, None, None] + np.array(spec.std)[:, None, None] * noise

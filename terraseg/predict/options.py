@@ -97,6 +97,7 @@ class InputOptions:
         so and goes on, "off" does not look. Missing bands and another pixel type are always refused.
     `resample`: "auto" brings pixels of another ground size than the training's to it while they are read; "off" does not.
     `bands`: names of the raster's bands in its own order, where the file does not say them or says them wrong.
+    `sensor`: what took the raster, "landsat" say: names its bands where the file does not.
     `nodata`: pixel value that means "no data" where the files do not say so.
     `aoi`: a file of polygons in any CRS; the map holds nothing outside them, and nothing there is scored.
     `remote`: whether a STAC item on this machine may lead to files on others.
@@ -105,6 +106,7 @@ class InputOptions:
     fit: Literal["strict", "warn", "off"] = "strict"
     resample: Literal["auto", "off"] = "auto"
     bands: tuple[str, ...] = ()
+    sensor: str = ""
     nodata: float | None = None
     aoi: str = ""
     remote: bool = False

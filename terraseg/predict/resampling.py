@@ -16,6 +16,7 @@ from terraseg.core.modelspec import ModelSpec
 from terraseg.core.scorer import Scorer
 from terraseg.errors import GridMismatch
 from terraseg.pixels.resample import Array, resampled
+from terraseg.predict.tiles import mirror
 from terraseg.predict.values import number
 
 COARSE = 1.5
@@ -121,16 +122,19 @@ class ResampledScorer:
     def score(self, batch: NDArray[Any]) -> Array:
         """Class probabilities (n, classes, height, width) of a batch, spread bilinearly or averaged back to its size."""
         height, width = batch.shape[2:]
-        inner = (_count(height, self.scale.rows), _count(width, self.scale.cols))
-        pixels = resampled(batch, *inner)
+        # Whole pixels of both sizes: any part of a raster is then resampled as the whole of it is.
+        size = tuple(-(-n // f.numerator) * f.numerator for n, f in zip((height, width), self._factors, strict=True))
+        batch = np.stack([mirror(image, size) for image in batch]) if size != (height, width) else batch
+        pixels = resampled(batch, *(round(n / f) for n, f in zip(size, self._factors, strict=True)))
         kind = np.dtype(self.spec.dtype)
         if kind.kind in "iu":
             pixels = np.rint(pixels)
-        return resampled(self.scorer.score(pixels.astype(kind)), height, width)
+        scores = resampled(self.scorer.score(pixels.astype(kind)), *size)
+        return scores[:, :, :height, :width]
 
-
-def _count(length: int, factor: Fraction) -> int:
-    return max(1, round(length / factor))
+    @property
+    def _factors(self) -> tuple[Fraction, Fraction]:
+        return self.scale.rows, self.scale.cols
 
 
 def rescaled(scorer: Scorer, scale: Scale, gsd_m: float | None) -> ResampledScorer:

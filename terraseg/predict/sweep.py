@@ -138,8 +138,7 @@ def _plan(scorer: Scorer, lattice: Lattice, options: PredictOptions) -> SweepPla
     needs = sweep_needs(lattice, scorer.spec, options, BLOCK, options.threads or cores_available())
     if options.max_ram_bytes is None:
         return plan_sweep(lattice, scorer.spec, options, needs)
-    tile = (max(lattice.rows.size, lattice.tile), max(lattice.cols.size, lattice.tile))
-    settled = settled_mb(scorer, tile, batch_size(lattice, options))
+    settled = settled_mb(scorer, lattice.tile, batch_size(lattice, options))
     return plan_sweep(lattice, scorer.spec, options, needs, settled_mb=settled)
 
 
@@ -265,7 +264,7 @@ def _notes(writer: MapWriter, tally: SeamTally, scored: int, lattice: Lattice) -
         notes.append(f"{names} beside it: of another raster, model, engine or other options, and left out")
     if scored == 0:
         notes.append("the raster has no valid pixel: the map holds nothing but nodata")
-    elif lattice.align:
+    elif lattice.is_exact:
         apart = f"tiles differ at their borders by {tally.worst:.1g} of a probability at most"
         kept = tally.worst <= PROMISED
         notes.append(f"exact: {apart}" if kept else f"the map is not exact: {apart}, where {PROMISED:g} is promised")

@@ -1,4 +1,4 @@
-"""From a raster to the tiles a model scores: read, filled where nothing is valid, reflected where the raster ends."""
+"""From a raster to the tiles a model scores: read, filled where nothing is valid, mirrored where the raster ends."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -111,7 +111,7 @@ def read_tile(source: RasterSource, lattice: Lattice, spec: ModelSpec, place: tu
     """The tile at `place` (row, column), in the model's dtype.
 
     Invalid pixels, and single values that are not finite, become the model's mean of their band, which it sees as zero.
-    Beyond the edge of a raster smaller than the tile its pixels are reflected, below and to the right.
+    Beyond the edge of the raster its pixels are mirrored, below and to the right.
     """
     window = lattice.window(*place)
     area = source.area if isinstance(source, FittedSource) else None
@@ -122,7 +122,7 @@ def read_tile(source: RasterSource, lattice: Lattice, spec: ModelSpec, place: tu
     mapped = patch.valid if inside is None else patch.valid & inside
     if not mapped.any():
         return Tile(*place, window, None, mapped)
-    pixels = reflect(fill(patch.pixels, patch.valid, spec.mean), lattice.tile)
+    pixels = mirror(fill(patch.pixels, patch.valid, spec.mean), lattice.tile)
     return Tile(*place, window, pixels.astype(spec.dtype, copy=False), mapped)
 
 
@@ -160,13 +160,13 @@ def fill(pixels: NDArray[Any], valid: NDArray[np.bool_], values: tuple[float, ..
     return np.where(good, pixels, band_values.astype(pixels.dtype)[:, None, None])
 
 
-def reflect(pixels: NDArray[Any], size: int) -> NDArray[Any]:
-    """Pixels (bands, height, width) of at least `size` both ways, mirrored about their last row and column.
+def mirror(pixels: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Pixels (bands, height, width) of at least `size`, mirrored below and to the right as networks fill up what they are given.
 
-    >>> reflect(np.array([[[1, 2, 3]]]), 5)[0, 0].tolist()
-    [1, 2, 3, 2, 1]
+    >>> mirror(np.array([[[1, 2, 3]]]), (1, 5))[0, 0].tolist()
+    [1, 2, 3, 3, 2]
     """
-    below, right = (max(0, size - side) for side in pixels.shape[1:])
+    below, right = (max(0, least - side) for side, least in zip(pixels.shape[1:], size, strict=True))
     if not below and not right:
         return pixels
-    return np.pad(pixels, ((0, 0), (0, below), (0, right)), mode="reflect")
+    return np.pad(pixels, ((0, 0), (0, below), (0, right)), mode="symmetric")

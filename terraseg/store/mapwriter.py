@@ -6,7 +6,8 @@ there. What is left to the end is a head and a copy, and what a killed run finis
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ from terraseg.store.tiff import LEADER, Level, cog_head, framed
 
 BLOCK = 512
 """The side of a block of a map, in pixels."""
+HALVES_BYTES = 8 * 2**20
+"""Bound on what waits for overviews that are not yet complete."""
 CACHE_BYTES = 64 * 2**20
 """Bound on GDAL's block cache, which else grows to a twentieth of the machine's memory."""
 
@@ -58,6 +61,7 @@ class MapWriter:
         """The blocks of the map and of its overviews."""
         self._waiting: dict[int, _Block] = {}
         self._empty: dict[int, bytes] = {}
+        self._halves = _Halves()
         self._pool = ThreadPoolExecutor(layers.threads or cores_available())
 
     @property
@@ -168,6 +172,10 @@ class MapWriter:
             for number, layer in enumerate(self.layers):
                 content = self._compressed(values[layer.name]) if values else self._nodata(number)
                 self._parts.add(number, level, index, content)
+        if values and level + 1 < len(self.pyramid.sizes):
+            self._halves.keep(
+                (level, index), {layer.name: self._halved(layer, values[layer.name]) for layer in self.layers}
+            )
         self._climb(level, index)
 
     def _climb(self, level: int, index: int) -> None:
@@ -178,27 +186,44 @@ class MapWriter:
             self._keep_overview(level + 1, parent)
 
     def _keep_overview(self, level: int, index: int) -> None:
-        children = self.pyramid.children(level, index)
+        """Makes the block of an overview from the four under it."""
+        quarters = {
+            place: self._quarter(level - 1, child) for place, child in self.pyramid.children(level, index).items()
+        }
+        values: dict[str, NDArray[Any]] = {}
+        for layer in self.layers if any(quarters.values()) else ():
+            whole = layer.empty(BLOCK, BLOCK)
+            for (down, across), quarter in quarters.items():
+                if quarter:
+                    rows, cols = (slice(half * BLOCK // 2, (half + 1) * BLOCK // 2) for half in (down, across))
+                    whole[:, rows, cols] = quarter[layer.name]
+            values[layer.name] = whole
+        self._keep(level, index, values)
+
+    def _quarter(self, level: int, index: int) -> Mapping[str, NDArray[Any]]:
+        """A block of all layers at half the size, as it was kept or from what is stored; {} for nothing but nodata."""
+        kept = self._halves.taken((level, index))
+        if kept is not None:
+            return kept
         with refused(self._out):
-            for number, layer in enumerate(self.layers):
-                contents = {place: self._parts.get(number, level - 1, child) for place, child in children.items()}
-                self._parts.add(number, level, index, self._overview(number, layer, contents))
-        self._climb(level, index)
+            contents = [self._parts.get(number, level, index) for number in range(len(self.layers))]
+        if all(content == self._nodata(number) for number, content in enumerate(contents)):
+            return {}
+        blocks = {
+            layer.name: _unpacked(content, len(layer.bands))
+            for layer, content in zip(self.layers, contents, strict=True)
+        }
+        return {layer.name: self._halved(layer, blocks[layer.name]) for layer in self.layers}
 
-    def _overview(self, number: int, layer: Layer, children: Mapping[tuple[int, int], bytes]) -> bytes:
-        nodata = self._nodata(number)
-        if all(content == nodata for content in children.values()):
-            return nodata
-        blocks = {place: _unpacked(content, len(layer.bands)) for place, content in children.items()}
+    def _halved(self, layer: Layer, bands: Iterable[NDArray[Any] | memoryview]) -> NDArray[Any]:
+        """A block's bands, compressed or not, at half the size: (bands, side, side)."""
 
-        def halved(band: int) -> bytes:
-            four = np.full((2 * BLOCK, 2 * BLOCK), layer.nodata, dtype=layer.dtype)
-            for (down, across), bands in blocks.items():
-                quarter = decompress(bands[band], BLOCK, layer.dtype, self._wanted.compression)
-                four[down * BLOCK : (down + 1) * BLOCK, across * BLOCK : (across + 1) * BLOCK] = quarter
-            return compress(layer.halved(four), self._wanted.compression)
+        def halved(band: NDArray[Any] | memoryview) -> NDArray[Any]:
+            if isinstance(band, memoryview):
+                band = decompress(band, BLOCK, layer.dtype, self._wanted.compression)
+            return layer.halved(band)
 
-        return _packed(list(self._pool.map(halved, range(len(layer.bands)))))
+        return np.stack(list(self._pool.map(halved, bands)))
 
     def _compressed(self, values: NDArray[Any]) -> bytes:
         return _packed(list(self._pool.map(lambda band: compress(band, self._wanted.compression), values)))
@@ -226,6 +251,28 @@ class MapWriter:
         for index in range(len(lengths)):
             lengths[index] = np.frombuffer(self._parts.get(number, level, index, first=4 * bands), dtype="<u4")
         return lengths
+
+
+class _Halves:
+    """Blocks at half the size that wait for their overview, by level and number: as many as `HALVES_BYTES` hold."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[int, int], Mapping[str, NDArray[Any]]] = OrderedDict()
+        self._bytes = 0
+
+    def keep(self, place: tuple[int, int], layers: Mapping[str, NDArray[Any]]) -> None:
+        """Takes a block; the oldest are forgotten, they can be made again."""
+        self._kept[place] = layers
+        self._bytes += sum(values.nbytes for values in layers.values())
+        while self._bytes > HALVES_BYTES:
+            self.taken(next(iter(self._kept)))
+
+    def taken(self, place: tuple[int, int]) -> Mapping[str, NDArray[Any]] | None:
+        """Gives a block and lets go of it; None for one that is not here."""
+        layers = self._kept.pop(place, None)
+        if layers is not None:
+            self._bytes -= sum(values.nbytes for values in layers.values())
+        return layers
 
 
 @dataclass

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from terraseg.core.window import Window
 from terraseg.errors import BadOption
-from terraseg.pixels.tiling import Axis, Lattice, tile_order
+from terraseg.pixels.tiling import Axis, Lattice, fitted_axis, square_lattice, tile_order
 
 
 @st.composite
@@ -19,7 +19,9 @@ def axes(draw: st.DrawFn) -> Axis:
 def lattices(draw: st.DrawFn) -> Lattice:
     tile = draw(st.integers(1, 16))
     size = st.integers(1, 60)
-    return Lattice(draw(size), draw(size), tile, draw(st.integers(0, tile - 1)))
+    overlap = draw(st.integers(0, tile - 1))
+    snap = draw(st.sampled_from([n for n in (1, 2, 3, 4) if (tile - overlap) % n == 0]))
+    return square_lattice(draw(size), draw(size), tile=tile, overlap=overlap, snap=snap)
 
 
 @settings(deadline=None)
@@ -106,6 +108,33 @@ def test_aligned_tiles_stand_on_their_lattice_and_give_every_pixel_its_halo(made
         assert stop - start < axis.tile + axis.align
 
 
+@settings(deadline=None)
+@given(st.integers(1, 400), st.integers(1, 6), st.integers(1, 3), st.integers(1, 12))
+def test_fitted_tiles_are_on_the_stride_and_no_other_number_of_them_is_cheaper(
+    length: int, stride: int, strides: int, more: int
+) -> None:
+    overlap, longest = strides * stride, (strides + more) * stride
+    axis = fitted_axis(length, longest, overlap, stride)
+    assert axis.tile % stride == axis.step % stride == 0
+    assert axis.tile <= longest
+    covered = [p for i in range(axis.count) for p in range(*axis.cell(i))]
+    assert covered == list(range(length))
+    for i in range(axis.count):
+        (start, stop), (first, last), (_, far) = axis.span(i), axis.cell(i), axis.reach(i)
+        assert start % stride == 0
+        assert start <= first < last <= far <= stop
+        assert axis.tile - (stop - start) < stride, "a tile reaches beyond the edge by less than a stride"
+    pixels = axis.count * axis.tile
+    for tile in range(overlap + stride, longest + 1, stride):
+        other = Axis(length, tile, overlap, snap=stride)
+        assert pixels <= other.count * other.tile or other.count > 2 * axis.count
+
+
+def test_tiles_that_cannot_start_on_the_stride_are_refused() -> None:
+    with pytest.raises(BadOption, match="multiples of 4 px"):
+        Axis(100, 32, 6, snap=4)
+
+
 def test_aligned_tiles_off_their_lattice_are_refused() -> None:
     with pytest.raises(BadOption, match="multiple of the lattice"):
         Axis(100, 30, 8, 8)
@@ -121,13 +150,13 @@ def test_every_window_lies_in_the_raster_and_holds_its_cell(lattice: Lattice) ->
 
 
 def test_a_raster_smaller_than_a_tile_has_one_tile_of_its_own_size() -> None:
-    lattice = Lattice(7, 300, tile=64, overlap=8)
+    lattice = square_lattice(7, 300, tile=64, overlap=8)
     assert lattice.rows.count == 1
     assert {lattice.window(*place).height for place in tile_order(lattice.region)} == {7}
 
 
 def test_an_empty_area_needs_no_tile() -> None:
-    lattice = Lattice(50, 50, tile=16, overlap=4)
+    lattice = square_lattice(50, 50, tile=16, overlap=4)
     region = lattice.region_of(Window(60, 0, 5, 5))
     assert region.count == 0
     assert lattice.extent(region).is_empty
@@ -137,4 +166,4 @@ def test_an_empty_area_needs_no_tile() -> None:
 @pytest.mark.parametrize(("tile", "overlap"), [(16, 16), (16, -1), (0, 0)])
 def test_an_overlap_that_leaves_no_step_is_refused(tile: int, overlap: int) -> None:
     with pytest.raises(BadOption, match=r"overlap|tile"):
-        Lattice(50, 50, tile, overlap)
+        square_lattice(50, 50, tile=tile, overlap=overlap)

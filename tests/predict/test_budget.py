@@ -68,12 +68,20 @@ def test_without_a_budget_any_number_of_classes_can_be_predicted(classes: int) -
     assert make_plan(make_grid(5000, 5000), many_classes(classes), PredictOptions()).panel_columns >= 1
 
 
+def test_tiles_fit_the_raster_and_stand_on_the_stride() -> None:
+    lattice = plan_lattice(make_grid(6000, 700), many_classes(6), PredictOptions())
+    assert (lattice.tile, lattice.rows.count, lattice.cols.count) == ((896, 704), 7, 1)
+    assert 7 * 896 * 704 < 1.06 * 6000 * 700
+    many = plan_lattice(make_grid(6000, 6000), many_classes(64), PredictOptions())
+    assert max(many.tile) <= 512, "the scores of many classes take much memory"
+
+
 def test_options_override_the_models_tile_and_overlap(make_spec: Any) -> None:
     grid = make_grid(200, 300)
     lattice = plan_lattice(grid, make_spec(tile=32, overlap=8), PredictOptions(tile=64, overlap=10))
-    assert (lattice.tile, lattice.overlap) == (64, 10)
+    assert (lattice.tile, lattice.rows.overlap) == ((64, 64), 10)
     smaller = plan_lattice(grid, make_spec(tile=128, overlap=32), PredictOptions(tile=16))
-    assert (smaller.tile, smaller.overlap) == (16, 4), "the model's overlap gives way to a small tile"
+    assert (smaller.tile, smaller.cols.overlap) == ((16, 16), 4), "the model's overlap gives way to a small tile"
     with pytest.raises(BadOption, match="overlap"):
         plan_lattice(grid, make_spec(), PredictOptions(tile=32, overlap=32))
 
@@ -81,7 +89,7 @@ def test_options_override_the_models_tile_and_overlap(make_spec: Any) -> None:
 def test_an_exact_lattice_has_the_halo_on_either_side(make_spec: Any) -> None:
     grid, spec = make_grid(500, 500), make_spec(tile=32, overlap=8)
     lattice = plan_lattice(grid, spec, PredictOptions(exact=True), halo=12)
-    assert (lattice.tile, lattice.overlap, lattice.align) == (48, 24, 4)
+    assert (lattice.tile, lattice.rows.overlap, lattice.cols.align) == ((48, 48), 24, 4)
     assert batch_size(lattice, PredictOptions(batch=8)) == 1
     with pytest.raises(BadOption, match="too small for an exact map: pass at least 28"):
         plan_lattice(grid, spec, PredictOptions(exact=True, tile=24), halo=12)

@@ -1,6 +1,7 @@
 """Exact maps: tiles with the halo that a model needs give what one pass over the whole raster gives."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from terraseg.predict import exact
 from terraseg.predict.budget import plan_lattice
 from terraseg.predict.exact import exact_halo
 from terraseg.predict.options import PredictOptions
+from terraseg.predict.resampling import Scale, rescaled
 from terraseg.predict.sweep import predict_raster
 from terraseg.predict.tiles import read_tile
 from terraseg.store.classmap import read_class_map
@@ -87,7 +89,7 @@ def test_tiles_with_their_halo_equal_the_whole(
         cell = lattice.cell(*place)
         scores = network.score(tile.pixels[None])[0][:, : tile.window.height, : tile.window.width]
         own = scores[:, *cell.shifted(-tile.window.row, -tile.window.col).slices]
-        if min(height, width) >= lattice.tile:
+        if min(height, width) >= lattice.rows.tile:
             assert np.abs(own - whole[:, *cell.slices]).max() < 1e-5
 
 
@@ -108,6 +110,25 @@ def test_an_exact_map_is_the_whole_passes_map_and_says_how_exact(
     assert np.array_equal(ids[clear], np.array([2, 5, 9])[whole.argmax(axis=0)][clear])
     assert summary.seams.worst < 1e-4
     assert any(note.startswith("exact: tiles differ at their borders by") for note in summary.notes)
+
+
+@pytest.mark.parametrize("size", [(230, 310), (231, 305)])
+def test_an_exact_map_of_resampled_pixels_is_the_whole_passes_map(
+    tmp_path: Path, make_source: Any, make_spec: Any, size: tuple[int, int]
+) -> None:
+    """Also where the raster's sides are no whole number of the model's pixels."""
+    scale = Scale(Fraction(3, 2), Fraction(2))
+    scorer = rescaled(SmallNetwork(make_spec()), scale, None)
+    source = make_source(*size)
+    summary = predict_raster(source, scorer, tmp_path / "map.tif", options=PredictOptions(exact=True))
+    assert summary.tiles > 4
+    whole = scorer.score(source.pixels[None])[0]
+    ranked = np.sort(whole, axis=0)
+    clear = ranked[-1] - ranked[-2] > 2e-4
+    with read_class_map(tmp_path / "map.tif") as reader:
+        ids = reader.read(reader.grid.window)
+    assert np.array_equal(ids[clear], np.array([2, 5, 9])[whole.argmax(axis=0)][clear])
+    assert summary.seams.worst < 1e-4
 
 
 def test_a_blended_map_of_the_same_network_is_not_the_whole_passes(

@@ -1,6 +1,7 @@
 """The promise of --max-ram, kept by real processes on rasters of any shape."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from terraseg.errors import BadOption
-from terraseg.predict.memory import peak_memory_mb, resident_mb, settled_mb
+from terraseg.predict.memory import STATUS, peak_memory_mb, resident_mb, settled_mb
 from terraseg.predict.options import PredictOptions
 from terraseg.predict.sweep import predict_raster
 
@@ -22,7 +23,7 @@ from conftest import FakePatch
 from terraseg.core.classes import LandClass, Legend
 from terraseg.core.grid import Grid
 from terraseg.core.modelspec import ModelSpec
-from terraseg.predict.memory import peak_memory_mb
+from terraseg.predict.memory import STATUS, peak_memory_mb
 from terraseg.predict.options import PredictOptions
 from terraseg.predict.sweep import predict_raster
 
@@ -44,6 +45,14 @@ class Many:
         scores /= scores.sum(axis=1, keepdims=True) + 1e-6
         return scores
 
+if {limited}:
+    import resource
+    fields = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+    size, held = (int(fields[name].split()[0]) << 10 for name in ("VmSize", "VmRSS"))
+    # Address space that is there and not held is none of the budget's; neither are the stacks of six threads.
+    most = size - held + int({budget!r}[:-1]) * 2**20 + 6 * 2**23
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
 class Enough(Exception):
     pass
 
@@ -51,7 +60,7 @@ def progress(done, total, pixels):
     if done == {stop}:
         raise Enough
 
-options = PredictOptions(max_ram={budget!r}, threads=1, probabilities={probabilities!r}, compression="zstd")
+options = PredictOptions(tile=256, overlap=32, max_ram={budget!r}, threads=1, probabilities={probabilities!r}, compression="zstd")
 try:
     predict_raster(Vast(), Many(), Path({out!r}), options=options, progress=progress)
 except Enough:
@@ -71,10 +80,28 @@ def test_a_process_stays_within_its_memory(
     stop = 40 if classes == 64 else 300
     values = {"height": height, "width": width, "classes": classes, "budget": budget, "stop": stop}
     values |= {"tests": str(Path(__file__).parent), "out": str(tmp_path / "map.tif")}
-    script = CHILD.format(**values, probabilities=probabilities or False)
+    script = CHILD.format(**values, probabilities=probabilities or False, limited=False)
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) <= float(budget[:-1])
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="the system does not say what a process holds")
+@pytest.mark.parametrize(("size", "classes"), [((300_000, 2_000), 64), ((2_000, 60_000), 6)])
+def test_a_process_that_can_have_no_more_than_its_budget_gets_by(
+    tmp_path: Path, size: tuple[int, int], classes: int
+) -> None:
+    """The promise enforced: beyond the budget the system gives this process nothing, and it ends well all the same."""
+    values = {"height": size[0], "width": size[1], "classes": classes, "budget": "500M", "stop": 40}
+    values |= {"tests": str(Path(__file__).parent), "out": str(tmp_path / "map.tif")}
+    script = CHILD.format(**values, probabilities=False, limited=True)
+    # Each thread's own arena would reserve 64 MB of addresses.
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False, env=environment
+    )
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) <= 500
 
 
 def test_a_budget_that_cannot_be_kept_is_refused_before_anything_is_written(

@@ -21,7 +21,8 @@ from terraseg.predict.fit import judge_raster, settle
 from terraseg.predict.sample import RasterSample, sample_raster
 from terraseg.predict.values import Finding
 from terraseg.prepare.fingerprint import band_facts
-from terraseg.store.raster import open_raster, read_facts
+from terraseg.store.header import read_facts
+from terraseg.store.raster import open_raster
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not REAL.exists(), reason="the shared real imagery is not there")

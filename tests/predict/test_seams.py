@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from terraseg.core.window import Window
-from terraseg.pixels.tiling import Lattice, tile_order
+from terraseg.pixels.tiling import Lattice, square_lattice, tile_order
+from terraseg.predict.options import PredictOptions
 from terraseg.predict.seams import SeamMeter, SeamTally, tally_note, tally_of
 from terraseg.predict.sweep import predict_raster
 from terraseg.predict.tiles import Tile
@@ -45,7 +46,8 @@ def test_a_model_without_bias_has_no_seams(
     tmp_path: Path, make_source: Any, make_scorer: Any, make_spec: Any, overlap: int
 ) -> None:
     source = smooth(make_source(300, 300))
-    summary = predict_raster(source, make_scorer(make_spec(48, overlap)), tmp_path / "map.tif")
+    options = PredictOptions(tile=48, overlap=overlap)
+    summary = predict_raster(source, make_scorer(make_spec()), tmp_path / "map.tif", options=options)
     assert summary.seams.score is not None
     assert summary.seams.score < 1.3
     assert not summary.seams.shows
@@ -57,8 +59,8 @@ def test_a_planted_edge_bias_is_flagged(
     tmp_path: Path, make_source: Any, make_scorer: Any, make_spec: Any, overlap: int, width: int
 ) -> None:
     source = smooth(make_source(300, 300))
-    biased = edge_bias(make_scorer(make_spec(48, overlap)), width, 3.0)
-    summary = predict_raster(source, biased, tmp_path / "map.tif")
+    biased = edge_bias(make_scorer(make_spec()), width, 3.0)
+    summary = predict_raster(source, biased, tmp_path / "map.tif", options=PredictOptions(tile=48, overlap=overlap))
     assert summary.seams.shows, summary.seams
     assert "the borders of tiles show in the map" in " ".join(summary.notes)
     assert "--exact" in " ".join(summary.notes)
@@ -70,7 +72,7 @@ def test_the_meter_counts_what_a_search_over_all_pairs_counts(
     height: int, width: int, tile: int, data: st.DataObject
 ) -> None:
     overlap = data.draw(st.integers(0, tile - 2))
-    lattice = Lattice(height, width, tile, overlap)
+    lattice = square_lattice(height, width, tile=tile, overlap=overlap)
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     scores = {place: rng.random((3, tile, tile), dtype=np.float32) for place in tile_order(lattice.region)}
     valid = rng.random((height, width)) < 0.8

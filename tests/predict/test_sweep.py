@@ -80,8 +80,8 @@ def test_panels_and_batches_do_not_change_a_byte(
         plan = partial(_narrow, columns)
         monkeypatch.setattr(sweep, "plan_sweep", plan)
         out = tmp_path / f"{columns}-{batch}" / "map.tif"
-        options = PredictOptions(confidence=True, probabilities=True, batch=batch, threads=1)
-        scorer = make_scorer(make_spec(32, 12), bias=0.8)
+        options = replace(ALL, batch=batch, tile=32, overlap=12)
+        scorer = make_scorer(make_spec(), bias=0.8)
         summary = predict_raster(source, scorer, out, options=options)
         assert (summary.tiles > 8 * 13) == (columns < 9), "panels score the columns that they share twice"
         results[columns, batch] = digest(out)
@@ -167,7 +167,7 @@ def test_a_failure_leaves_nothing_new_and_keeps_what_was_there(
             raise KeyboardInterrupt
 
     with pytest.raises(error):
-        predict_raster(source, scorer, out, options=ALL, progress=interrupt)
+        predict_raster(source, scorer, out, options=replace(ALL, tile=32, overlap=8), progress=interrupt)
     assert [p.name for p in tmp_path.iterdir()] == ["map.tif"]
     assert out.read_bytes() == b"the map of yesterday"
 
@@ -178,7 +178,7 @@ def test_a_model_whose_output_is_not_its_legends_is_refused(
     scorer = make_scorer(make_spec())
     scorer.score = lambda batch: np.ones((len(batch), 2, *batch.shape[2:]), dtype=np.float32)
     with pytest.raises(BrokenBundle, match=r"\(1, 2, 32, 32\) where its description promises \(1, 3, 32, 32\)"):
-        predict_raster(make_source(50, 50), scorer, tmp_path / "map.tif")
+        predict_raster(make_source(50, 50), scorer, tmp_path / "map.tif", options=PredictOptions(tile=32))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -226,7 +226,6 @@ def test_peak_memory_is_the_processes_own(tmp_path: Path) -> None:
     """In a fresh process: what it held at its height, and nothing of what its parent holds."""
     script = """
 import numpy as np
-from terraseg.predict.budget import plan_sweep
 from terraseg.predict.memory import peak_memory_mb
 before = peak_memory_mb()
 np.ones(200 * 2**17).sum()
