@@ -40,7 +40,8 @@ def run(
     given: dict[str, object] = {"min_area_m2": min_area, "simplify_m": simplify, "crs": crs}
     given |= {"classes": tuple(classes or ()), "split": _names(split), "buildings": _names(buildings)}
     given |= {"centerlines": _names(centerlines), "regularize": regularize}
-    table = {key: value for key, value in given.items() if value not in (None, (), False)}
+    # Zero is a value that was given, and equal to False.
+    table = {key: value for key, value in given.items() if value is not False and value not in (None, ())}
     if class_map is None:
         _vectorize_project(config, overrides, table)
         return

@@ -6,7 +6,9 @@ from typing import Any, Literal, get_args
 
 from terraseg.core.classes import VOID, Legend
 from terraseg.core.coding import Coding
+from terraseg.core.drawing import AS_THEY_ARE, Drawing
 from terraseg.core.grid import Grid
+from terraseg.core.spectral import SpectralIndices
 from terraseg.core.window import Window
 
 LabelKind = Literal["ids", "colors", "polygons", "bands"]
@@ -28,7 +30,7 @@ class LabelRule:
     value for polygons, `ANY` for every polygon, `OUTSIDE` for the ground beside them, the name or the number of a band that
     is not 0 where the class is. `ignore` holds the values that mean "not labelled". `field` is the attribute that names a
     polygon's class, None when every polygon is of one class. Where classes are `overlapping` a pixel may be of several, and
-    a value may stand for several.
+    a value may stand for several. `drawing` says where labels are complete and what becomes of lines and points.
     """
 
     kind: LabelKind
@@ -36,6 +38,7 @@ class LabelRule:
     ignore: tuple[str, ...] = ()
     field: str | None = None
     overlapping: bool = False
+    drawing: Drawing = AS_THEY_ARE
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(LabelKind):
@@ -64,15 +67,18 @@ class LabelRule:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
         values = [list(v) for v in self.values]
-        plain = {"kind": self.kind, "values": values, "ignore": list(self.ignore), "field": self.field}
-        return plain | {"overlapping": True} if self.overlapping else plain
+        plain: dict[str, Any] = {"kind": self.kind, "values": values, "ignore": list(self.ignore), "field": self.field}
+        if self.overlapping:
+            plain["overlapping"] = True
+        return plain if self.drawing == AS_THEY_ARE else plain | {"drawing": self.drawing.to_json()}
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "LabelRule":
         """The inverse of `to_json`."""
         values = tuple(tuple(v) for v in value["values"])
         overlapping = value.get("overlapping", False)
-        return LabelRule(value["kind"], values, tuple(value["ignore"]), value["field"], overlapping)
+        drawing = Drawing.from_json(value["drawing"]) if "drawing" in value else AS_THEY_ARE
+        return LabelRule(value["kind"], values, tuple(value["ignore"]), value["field"], overlapping, drawing)
 
 
 @dataclass(frozen=True)
@@ -81,24 +87,29 @@ class Imagery:
 
     `bands` are the names of the channels that come out; with one file they are found by band description, else taken by
     position (an alpha band is never a channel). `channels` says instead where they are: for each band the number of its
-    channel in the file, from 1; then the files may hold any others. `nodata` overrides what the files say.
+    channel in the file, from 1; then the files may hold any others. `nodata` overrides what the files say. `indices` are
+    channels computed from the bands, which come after them.
     """
 
     paths: tuple[str, ...]
     bands: tuple[str, ...]
     nodata: float | None = None
     channels: tuple[int, ...] = ()
+    indices: SpectralIndices | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
-        plain = {"paths": list(self.paths), "bands": list(self.bands), "nodata": self.nodata}
-        return plain | {"channels": list(self.channels)} if self.channels else plain
+        plain: dict[str, Any] = {"paths": list(self.paths), "bands": list(self.bands), "nodata": self.nodata}
+        if self.channels:
+            plain["channels"] = list(self.channels)
+        return plain if self.indices is None else plain | {"indices": self.indices.to_json()}
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "Imagery":
         """The inverse of `to_json`."""
-        channels = tuple(value.get("channels", ()))
-        return Imagery(tuple(value["paths"]), tuple(value["bands"]), value["nodata"], channels)
+        channels, indices = tuple(value.get("channels", ())), value.get("indices")
+        known = None if indices is None else SpectralIndices.from_json(indices)
+        return Imagery(tuple(value["paths"]), tuple(value["bands"]), value["nodata"], channels, known)
 
 
 @dataclass(frozen=True)
@@ -107,7 +118,8 @@ class Scene:
 
     `name` is unique and fit for a file name. Scenes of one `group` (the parts of a tile, the flights over a site) never
     stand on both sides of a split. `train` and `validation` are disjoint windows of the scene; a scene that is held out
-    for testing has neither, and `is_test` true.
+    for testing has neither, and `is_test` true. Its labels are moved by `shift` before they are read: metres east and
+    north, pixels right and up where it has no CRS.
     """
 
     name: str
@@ -118,6 +130,7 @@ class Scene:
     train: tuple[Window, ...] = ()
     validation: tuple[Window, ...] = ()
     is_test: bool = False
+    shift: tuple[float, float] = (0.0, 0.0)
 
     def windows(self, role: Role) -> tuple[Window, ...]:
         """The parts of the scene that play a role; all of it for a test scene's "test"."""
@@ -137,7 +150,7 @@ class Scene:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
-        return {
+        plain = {
             "name": self.name,
             "imagery": self.imagery.to_json(),
             "labels": self.labels,
@@ -147,10 +160,12 @@ class Scene:
             "validation": [w.to_json() for w in self.validation],
             "is_test": self.is_test,
         }
+        return plain | {"shift": list(self.shift)} if any(self.shift) else plain
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "Scene":
         """The inverse of `to_json`."""
+        east, north = value.get("shift", (0.0, 0.0))
         return Scene(
             value["name"],
             Imagery.from_json(value["imagery"]),
@@ -160,12 +175,16 @@ class Scene:
             tuple(Window.from_json(w) for w in value["train"]),
             tuple(Window.from_json(w) for w in value["validation"]),
             value["is_test"],
+            (east, north),
         )
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """All scenes of a project with one legend, one label rule, one band list and one pixel type."""
+    """All scenes of a project with one legend, one label rule, one band list and one pixel type.
+
+    `bands` are the channels that come out of every scene, spectral indices last, and `dtype` is their type.
+    """
 
     scenes: tuple[Scene, ...]
     legend: Legend
@@ -177,6 +196,22 @@ class Dataset:
     def coding(self) -> Coding:
         """What the bytes of its label arrays mean."""
         return Coding(len(self.legend), self.rule.overlapping)
+
+    @property
+    def indices(self) -> SpectralIndices | None:
+        """The spectral indices among the bands, the same in every scene; None where there are none."""
+        return self.scenes[0].imagery.indices if self.scenes else None
+
+    @property
+    def sensed_bands(self) -> tuple[str, ...]:
+        """The bands that the files hold, without the indices."""
+        return self.bands if self.indices is None else self.bands[: -len(self.indices.names) or None]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that the scenes and their labels are read from, each once."""
+        own = (path for scene in self.scenes for path in (*scene.imagery.paths, scene.labels) if path is not None)
+        return tuple(dict.fromkeys((*own, *self.rule.drawing.extent)))
 
     def labelled(self, role: Role) -> Iterator[tuple[Scene, Window]]:
         """Every labelled window that plays a role, scene by scene."""

@@ -58,7 +58,8 @@ class Fingerprint:
     scenes. `autocorrelation_px` is the distance at which two pixels have little more in common than any two (median over
     the scenes; 0 when it was not measured), `autocorrelation_m` the same on the ground. Objects are in `object_unit`. Where
     classes are `overlapping` a pixel counts for each of its classes, and `labelled_pixels` are the labelled training pixels.
-    `imagery` is what a model keeps of the training imagery's look, None in fingerprints that do not say.
+    `imagery` is what a model keeps of the training imagery's look, None in fingerprints that do not say. `sensed_dtype` is
+    the pixel type on disk, where indices have made it another; "" where it is `dtype`.
     """
 
     dtype: str
@@ -82,6 +83,7 @@ class Fingerprint:
     overlapping: bool = False
     labelled_pixels: int = 0
     imagery: ImageryFacts | None = None
+    sensed_dtype: str = ""
 
     @property
     def class_shares(self) -> tuple[float, ...]:

@@ -27,7 +27,7 @@ class Grid:
         if self.height <= 0 or self.width <= 0:
             raise ValueError(f"a grid of {self.height} x {self.width} pixels: both sizes must be positive")
         a, b, _, d, e, _ = self.transform
-        if a * e - b * d == 0:
+        if not np.isfinite(self.transform).all() or a * e - b * d == 0:
             raise ValueError(f"the transform {self.transform} folds the grid to a line: it has no inverse")
 
     @property
@@ -43,10 +43,14 @@ class Grid:
 
     @property
     def pixel_size_m(self) -> tuple[float, float] | None:
-        """Pixel (height, width) in metres on the ground at the raster's centre; None without a CRS."""
+        """Pixel (height, width) in metres on the ground at the raster's centre; None without a CRS.
+
+        None too where the centre is nowhere on the ground, in space beside the disc of a planet for example.
+        """
         if self.crs is None:
             return None
-        return pixel_size_m(self.crs, self.transform, self.height / 2, self.width / 2)
+        sides = pixel_size_m(self.crs, self.transform, self.height / 2, self.width / 2)
+        return sides if 0 < sides[0] < np.inf and 0 < sides[1] < np.inf else None
 
     @property
     def gsd_m(self) -> float | None:
@@ -105,7 +109,10 @@ class Grid:
 
 
 def same_crs(one: str | None, other: str | None) -> bool:
-    """True when both name the same reference system, in whatever spelling; None equals only None."""
+    """True when both name the same reference system, in whatever spelling; None equals only None.
+
+    The order of its axes is left out: coordinates are x before y everywhere here, and files lose it.
+    """
     if one is None or other is None:
         return one is other
-    return one == other or bool(parse_crs(one) == parse_crs(other))
+    return one == other or parse_crs(one).equals(parse_crs(other), ignore_axis_order=True)

@@ -1,12 +1,13 @@
 """What a trained model is and what it eats: the content of `model.json`."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from terraseg.core.classes import Legend
 from terraseg.core.imagery import ImageryFacts
-from terraseg.errors import BrokenBundle
+from terraseg.core.spectral import SpectralIndices
+from terraseg.errors import BadOption, BrokenBundle
 
 FORMAT = 1
 FOREST, ENSEMBLE = "forest", "ensemble"
@@ -25,7 +26,8 @@ class ModelSpec:
     are in pixels of the imagery. Where classes are `overlapping`, each has a probability of its own and a map a band for
     each. `network_options` rebuilds the network; `provenance` says how it was trained. `imagery` is what the training imagery
     looked like, None in bundles that do not say. The network's logits are divided by `temperature` before they become
-    probabilities, so that these mean what they say; 1 leaves them as they are.
+    probabilities, so that these mean what they say; 1 leaves them as they are. The last of the `bands` are those of
+    `indices`, computed from the others before the model sees them; None where there are none.
     """
 
     network: str
@@ -44,6 +46,7 @@ class ModelSpec:
     overlapping: bool = False
     imagery: ImageryFacts | None = None
     temperature: float = 1.0
+    indices: SpectralIndices | None = None
 
     def __post_init__(self) -> None:
         if not len(self.bands) == len(self.mean) == len(self.std):
@@ -51,6 +54,8 @@ class ModelSpec:
             raise BrokenBundle(f"a model with {counts}: each band needs one of each")
         if self.imagery is not None and len(self.imagery.quantiles) != len(self.bands):
             raise BrokenBundle(f"a model of {len(self.bands)} bands with quantiles of {len(self.imagery.quantiles)}")
+        if self.indices is not None and self.bands[len(self.sensed_bands) :] != self.indices.names:
+            raise BrokenBundle(f"a model of the bands {', '.join(self.bands)}: its indices must be the last of them")
         if any(s <= 0 for s in self.std):
             raise BrokenBundle(f"a model with the band deviations {self.std}: each must be above zero")
         if not (math.isfinite(self.temperature) and self.temperature > 0):
@@ -61,6 +66,28 @@ class ModelSpec:
             )
 
     @property
+    def sensed_bands(self) -> tuple[str, ...]:
+        """The bands that a raster must have: without the indices."""
+        return self.bands if self.indices is None else self.bands[: -len(self.indices.names) or None]
+
+    @property
+    def sensed(self) -> "ModelSpec":
+        """What the model reads of a raster before indices are computed: its bands, their type and their look."""
+        if self.indices is None:
+            return self
+        count = len(self.sensed_bands)
+        look = self.imagery and replace(self.imagery, quantiles=self.imagery.quantiles[:count])
+        return replace(
+            self,
+            bands=self.sensed_bands,
+            dtype=self.indices.dtype,
+            mean=self.mean[:count],
+            std=self.std[:count],
+            imagery=look,
+            indices=None,
+        )
+
+    @property
     def members(self) -> tuple[str, ...]:
         """The names of the networks inside: those of an ensemble's members, else the one."""
         if self.network != ENSEMBLE:
@@ -69,7 +96,8 @@ class ModelSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, with the format's version."""
-        return {"format": FORMAT, **asdict(self), "legend": self.legend.to_json()}
+        plain = {"format": FORMAT, **asdict(self), "legend": self.legend.to_json()}
+        return plain | {"indices": None if self.indices is None else self.indices.to_json()}
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "ModelSpec":
@@ -83,6 +111,9 @@ class ModelSpec:
                 fields[name] = tuple(fields[name])
             if fields.get("imagery") is not None:
                 fields["imagery"] = ImageryFacts.from_json(fields["imagery"])
+            if fields.get("indices") is not None:
+                fields["indices"] = SpectralIndices.from_json(fields["indices"])
+                fields["indices"].check_bands(fields["bands"][: -len(fields["indices"].names) or None])
             return ModelSpec(**fields)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, BadOption) as error:
             raise BrokenBundle(f"model.json does not describe a model: {error}") from error

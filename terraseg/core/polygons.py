@@ -91,7 +91,8 @@ class VectorLabels:
     `geometry` holds valid shapely polygons and multipolygons, 2-D; `values` (n,) of str the attribute that names the
     class, "" where it is null and everywhere when none was asked for. `skipped` counts features that are no polygons
     (points, lines, empty or null geometries), `repaired` those whose rings crossed and were mended. `layer` was read;
-    `unread` names further polygon layers of the file.
+    `unread` names further polygon layers of the file. `widths` (n,) are the metres over which lines and points are drawn,
+    NaN for polygons; None where there is nothing but polygons.
     """
 
     geometry: NDArray[np.object_]
@@ -101,6 +102,7 @@ class VectorLabels:
     repaired: int = 0
     layer: str = ""
     unread: tuple[str, ...] = ()
+    widths: NDArray[np.float64] | None = None
 
     def moved(self, geometry: NDArray[np.object_], crs: str | None) -> "VectorLabels":
         """The same features with coordinates in another CRS."""

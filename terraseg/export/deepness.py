@@ -81,6 +81,11 @@ def deepness_metadata(spec: ModelSpec) -> dict[str, str]:
 
 
 def _check_pixels(spec: ModelSpec, folder: Path) -> None:
+    if spec.indices is not None:
+        raise BandMismatch(
+            f"{folder} reads the indices {', '.join(spec.indices.names)}, which Deepness does not compute for it: map with "
+            "`terraseg predict` and load its map"
+        )
     if np.dtype(spec.dtype).name not in PIXEL_TYPES:
         known = ", ".join(PIXEL_TYPES)
         raise BandMismatch(

@@ -30,6 +30,11 @@ def write_arcgis(folder: Path, out: Path, *, name: str) -> tuple[Path, ...]:
             f"{folder} maps overlapping classes, and ArcGIS classifies pixels into one class each: map with "
             "`terraseg predict` and load its map"
         )
+    if spec.indices is not None:
+        raise BadOption(
+            f"{folder} reads the indices {', '.join(spec.indices.names)}, which ArcGIS does not compute for it: map with "
+            "`terraseg predict` and load its map"
+        )
     copies = {out / f"{name}.onnx": onnx_path(folder), out / FUNCTION: SOURCE}
     for copy, source in copies.items():
         with replacing(copy) as temporary:

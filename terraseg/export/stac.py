@@ -121,8 +121,17 @@ def _input(spec: ModelSpec) -> dict[str, Any]:
         },
         "value_scaling": None,
         "resize_type": None,
-        "pre_processing_function": None,
+        "pre_processing_function": _formulas(spec),
     }
+
+
+def _formulas(spec: ModelSpec) -> dict[str, str] | None:
+    """The indices among the bands, which are computed before the graph sees them."""
+    if spec.indices is None:
+        return None
+    told = "; ".join(f"{name} = {expression}" for name, expression in spec.indices.expressions)
+    values = "values" if spec.indices.scale is None else f"{spec.indices.scale:g} * value + {spec.indices.offset:g}"
+    return {"format": "expression", "expression": f"{told}; band names stand for {values}, what is not finite is 0"}
 
 
 def _output(spec: ModelSpec, tasks: list[str]) -> dict[str, Any]:

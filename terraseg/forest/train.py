@@ -140,7 +140,9 @@ def _draw(ground: Ground, patch: Patch) -> Drawn:
     chosen = draw_pixels(labels[rows, cols], PER_PATCH, random)
     if not len(chosen):
         return np.zeros((0, feature_count(len(pixels))), dtype=np.float32), np.zeros(0, dtype=np.uint8)
-    found = ground.features(relit(pixels, ground.plan.augment, ground.spec.std, random))[:, rows, cols]
+    sensed = len(ground.spec.sensed_bands)
+    lit = relit(pixels, ground.plan.augment, ground.spec.std, random, sensed=sensed)
+    found = ground.features(lit)[:, rows, cols]
     return found.reshape(len(found), -1)[:, chosen].T.copy(), labels[rows, cols].ravel()[chosen]
 
 
@@ -179,4 +181,5 @@ def _spec(dataset: Dataset, fingerprint: Fingerprint, plan: Plan, options: Fores
         },
         reduction=plan.reduction,
         imagery=fingerprint.imagery,
+        indices=dataset.indices,
     )

@@ -19,7 +19,7 @@ from terraseg.core.watch import Watch
 from terraseg.engines.choose import choose_engine, open_scorer
 from terraseg.engines.options import EngineOptions
 from terraseg.errors import BadOption, TerrasegError, missing_extra
-from terraseg.pixels.tiling import Lattice, tile_order
+from terraseg.pixels.tiling import Lattice, square_lattice, tile_order
 from terraseg.predict.options import InputOptions
 from terraseg.predict.ready import Ready, made_ready
 from terraseg.predict.tiles import read_tile
@@ -172,7 +172,7 @@ def _windows_of(imagery: Imagery, spec: ModelSpec, inputs: InputOptions, wanted:
 
 
 def _lattice(ready: Ready, side: int) -> Lattice:
-    return Lattice(ready.source.grid.height, ready.source.grid.width, side, 0)
+    return square_lattice(ready.source.grid.height, ready.source.grid.width, tile=side, overlap=0)
 
 
 def _places(ready: Ready, side: int) -> list[tuple[int, int]]:

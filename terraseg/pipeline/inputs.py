@@ -8,12 +8,14 @@ from urllib.parse import urlparse
 
 from terraseg.core.dataset import Imagery
 from terraseg.core.modelspec import ModelSpec
-from terraseg.errors import BadOption, BandMismatch, EmptyDataset, TerrasegError
+from terraseg.core.sensors import sensor_named
+from terraseg.errors import BadOption, EmptyDataset, TerrasegError
 from terraseg.predict.bands import match_bands
 from terraseg.predict.options import InputOptions
 from terraseg.prepare.dataset import scene_names
 from terraseg.prepare.discover import discover, expand
-from terraseg.store.raster import RasterFacts, gdal_path, is_remote, read_facts
+from terraseg.store.header import RasterFacts, read_facts
+from terraseg.store.opening import gdal_path, is_remote
 from terraseg.store.stac import StacItem, choose_assets, is_stac_name, read_items
 
 PATTERN = "*?[{"
@@ -78,20 +80,21 @@ def imagery_of(raster: RasterInput, spec: ModelSpec, options: InputOptions) -> t
     Raises `BandMismatch` when the model's bands are not all there, `BadOption` for names of bands that are not as many as
     the raster's bands and for an item that leads to another machine where that was not allowed.
     """
+    sensed = spec.sensed
     if raster.item is not None:
-        paths, channels = choose_assets(raster.item, spec.bands, spec.dtype)
+        paths, channels = choose_assets(raster.item, sensed.bands, sensed.dtype)
         _refuse_strangers(raster.item, paths, options)
-        return Imagery(paths, spec.bands, options.nodata, channels), ()
+        return Imagery(paths, sensed.bands, options.nodata, channels), ()
     if "{band}" in raster.template:
-        files = tuple(raster.template.replace("{band}", band) for band in spec.bands)
-        return Imagery(files, spec.bands, options.nodata), ()
-    return file_imagery(raster.template, spec.bands, options)
+        files = tuple(raster.template.replace("{band}", band) for band in sensed.bands)
+        return Imagery(files, sensed.bands, options.nodata), ()
+    return file_imagery(raster.template, sensed.bands, options)
 
 
 def file_imagery(path: str, bands: tuple[str, ...], options: InputOptions) -> tuple[Imagery, tuple[str, ...]]:
     """How a file is read for a model of `bands`, with what there is to say about its own; raises as `imagery_of` does."""
     facts = read_facts(path)
-    match = match_bands(bands, _names(facts, options, len(bands)))
+    match = match_bands(bands, _names(facts, options))
     channels = tuple(facts.channels[place] for place in match.places)
     return Imagery((path,), bands, options.nodata, channels), match.notes
 
@@ -166,7 +169,7 @@ def _with_names(templates: Sequence[str], items: Sequence[StacItem]) -> list[Ras
     return unique
 
 
-def _names(facts: RasterFacts, options: InputOptions, wanted: int) -> tuple[str, ...]:
+def _names(facts: RasterFacts, options: InputOptions) -> tuple[str, ...]:
     if options.bands:
         if len(options.bands) != len(facts.bands):
             raise BadOption(
@@ -174,12 +177,8 @@ def _names(facts: RasterFacts, options: InputOptions, wanted: int) -> tuple[str,
                 f"{len(facts.bands)} ({', '.join(facts.bands)}): name each of them, in the file's order"
             )
         return options.bands
-    if facts.is_palette and wanted >= 3:
-        raise BandMismatch(
-            f"{facts.path} is a picture with a colour table, one band of entries in it: turn it into colours first, with "
-            "gdal_translate -expand rgb"
-        )
-    return facts.bands
+    usual = sensor_named(options.sensor).band_names(facts.bands) if options.sensor else None
+    return usual or facts.bands
 
 
 def _refuse_strangers(item: StacItem, paths: Sequence[str], options: InputOptions) -> None:

@@ -10,6 +10,7 @@ from terraseg.errors import BadOption, UnknownName, UnwritableFile, missing_extr
 from terraseg.export.emd import write_arcgis
 from terraseg.export.stac import write_stac
 from terraseg.store.bundle import read_spec
+from terraseg.store.rundir import system_reason
 
 Writer = Callable[[Path, Path, str], tuple[Path, ...]]
 """Writes the model of a folder into another one, under a name; gives the files."""
@@ -36,8 +37,10 @@ def export_model(
     for wanted in formats:
         try:
             written = WRITERS[wanted](folder, target, called)
-        except OSError as error:
-            raise UnwritableFile(f"{target} cannot be written to ({error.strerror}): pass another --out") from error
+        except (OSError, UnwritableFile) as error:
+            raise UnwritableFile(
+                f"{target} cannot be written to ({system_reason(error)}): pass another --out"
+            ) from error
         watch.say(f"{wanted}: wrote {', '.join(path.name for path in written)}")
         files += written
     return tuple(files)

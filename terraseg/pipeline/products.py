@@ -18,7 +18,7 @@ from terraseg.engines.options import EngineOptions
 from terraseg.errors import BadOption
 from terraseg.export.qgis import qml_for_map, qml_for_polygons, write_style
 from terraseg.pipeline.advance import tile_progress
-from terraseg.pipeline.ledger import file_marks, key_for
+from terraseg.pipeline.ledger import key_for
 from terraseg.predict.options import InputOptions, PredictOptions
 from terraseg.predict.ready import made_ready
 from terraseg.predict.sweep import MapJob, PredictionSummary, predict_raster
@@ -26,7 +26,7 @@ from terraseg.store.bundle import bundle_hash
 from terraseg.store.classmap import ByteReader, open_confidence, read_class_map
 from terraseg.store.layermap import is_layer_map, read_layer_map
 from terraseg.store.maplayers import CONFIDENCE, layer_path
-from terraseg.store.vector import write_polygons
+from terraseg.store.marks import raster_marks
 from terraseg.vectorize.centerlines import center_lines_of
 from terraseg.vectorize.layers import polygons_of_layers
 from terraseg.vectorize.options import VectorizeOptions
@@ -106,7 +106,7 @@ def predict_scene(
 def _inputs_key(imagery: Imagery, model: Model) -> str:
     """What a map depends on besides its tags: the state of the raster's files, and what the model runs on."""
     engine = re.sub(r", \d+ threads?", "", model.scorer.device)
-    return key_for(file_marks(imagery.paths), engine)
+    return key_for(raster_marks(imagery.paths), engine)
 
 
 def polygons_file(class_map: Path, out: Path, options: VectorizeOptions) -> int:
@@ -114,6 +114,9 @@ def polygons_file(class_map: Path, out: Path, options: VectorizeOptions) -> int:
 
     Centre lines, where they are asked for, become a layer beside them.
     """
+    # It loads a table library where one is installed: a second, and 70 MB, that no prediction needs.
+    from terraseg.store.vector import write_polygons
+
     beside = layer_path(class_map, CONFIDENCE)
     overlapping = is_layer_map(class_map)
     with ExitStack() as stack:

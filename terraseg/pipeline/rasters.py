@@ -18,8 +18,8 @@ from terraseg.pipeline.products import Job, open_model, predict_scene
 from terraseg.predict.options import InputOptions, PredictOptions
 from terraseg.predict.work import Shard, shares
 from terraseg.store.bundle import read_spec
+from terraseg.store.header import read_facts
 from terraseg.store.mapwriter import BLOCK
-from terraseg.store.raster import read_facts
 
 
 @dataclass(frozen=True)
@@ -63,21 +63,33 @@ def predict_files(
     and [engine]. Of several rasters one that fails does not stop the others, and one outside the area of interest is passed
     over. Raises `BadOption` without a model, `NoOverlap` when no raster lies in the area, and what a single raster raises.
     """
-    if not models:
-        raise BadOption("no model was named: pass --model with a model's folder, such as runs/first/model")
     course = course or Course()
     shard = None if course.shard is None else Shard.parse(course.shard)
-    options, inputs, engine = _split_settings(settings)
     watch.step("predict")
-    listing = list_rasters(rasters, read_spec(models[0]).bands)
+    listing = ready_models(rasters, models, settings, watch=watch)
+    options, inputs, engine = _split_settings(settings)
+    job = Job(open_model(models, engine), options, inputs, course.fresh)
+    watch.say(job.model.sentence)
+    return _predict_each(listing, job, out, watch, shard)
+
+
+def ready_models(
+    rasters: Sequence[str], models: Sequence[Path], settings: dict[str, Any], *, watch: Watch = SILENT
+) -> Listing:
+    """The rasters that are named, with the models made ready for them: one in bytes is calibrated where it is asked for.
+
+    Raises `BadOption` without a model or for settings that cannot be, and what listing and calibrating raise.
+    """
+    if not models:
+        raise BadOption("no model was named: pass --model with a model's folder, such as runs/first/model")
+    _, inputs, engine = _split_settings(settings)
+    listing = list_rasters(rasters, read_spec(models[0]).sensed_bands)
     for note in listing.notes:
         watch.say(note)
     for folder in models if engine.precision == "int8" else ():
         images = _images(listing, read_spec(folder), inputs)
         ready_int8(folder, images, inputs=inputs, engine=engine, watch=watch)
-    job = Job(open_model(models, engine), options, inputs, course.fresh)
-    watch.say(job.model.sentence)
-    return _predict_each(listing, job, out, watch, shard)
+    return listing
 
 
 def _predict_each(listing: Listing, job: Job, out: Path | None, watch: Watch, shard: Shard | None) -> Predicted:
@@ -148,7 +160,7 @@ def export_int8(
     Raises as `calibrate.ready_int8` does.
     """
     options = EngineOptions(engine, precision="int8", force_int8=force)
-    listing = list_rasters(rasters, read_spec(folder).bands)
+    listing = list_rasters(rasters, read_spec(folder).sensed_bands)
     for note in listing.notes:
         watch.say(note)
     images = _images(listing, read_spec(folder), InputOptions())

@@ -11,7 +11,8 @@ from terraseg.core.dataset import Dataset, Imagery, Scene
 from terraseg.core.fingerprint import Fingerprint
 from terraseg.core.lrcurve import LrCurve
 from terraseg.core.plan import Hardware, Plan
-from terraseg.core.watch import Watch
+from terraseg.core.sensors import sensor_named
+from terraseg.core.watch import SILENT, Watch
 from terraseg.engines.choose import require_training
 from terraseg.errors import EmptyDataset, RastersFailed, TerrasegError
 from terraseg.pipeline.cleaning import move_predicted, predict_options, predicted_path
@@ -23,8 +24,8 @@ from terraseg.pipeline.splitting import patch_side, read_split, say_split, split
 from terraseg.predict.options import PredictOptions
 from terraseg.prepare.dataset import read_dataset, scene_names
 from terraseg.prepare.discover import expand
+from terraseg.store.header import read_facts
 from terraseg.store.maplayers import CONFIDENCE, layer_path
-from terraseg.store.raster import read_facts
 from terraseg.store.rundir import read_json, replacing, write_json
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ def prepare(project: Project, watch: Watch) -> tuple[Dataset, Fingerprint]:
     run, ledger = project.run, Ledger(project.run)
     watch.step("prepare")
     dataset = read_dataset(project.data, project.root)
-    files = [p for scene in dataset.scenes for p in (*scene.imagery.paths, scene.labels or "")]
-    key = key_for(asdict(project.data), patch_side(project), file_states(f for f in files if f))
+    for note in sensor_notes(project, dataset):
+        watch.say(note)
+    key = key_for(asdict(project.data), patch_side(project), file_states(dataset.files))
     if ledger.is_fresh("prepare", key):
         watch.say("imagery and labels are unchanged")
         say_split(read_split(run), watch)
@@ -52,6 +54,21 @@ def prepare(project: Project, watch: Watch) -> tuple[Dataset, Fingerprint]:
     write_json(run.fingerprint, facts.to_json())
     ledger.finish("prepare", key, [run.dataset, run.fingerprint, run.split])
     return dataset, facts
+
+
+def sensor_notes(project: Project, dataset: Dataset) -> tuple[str, ...]:
+    """What the project's sensor says of the imagery: what values mean, and the usual nodata where none is declared."""
+    if not project.data.sensor:
+        return ()
+    sensor = sensor_named(project.data.sensor)
+    notes = [sensor.note(dataset.dtype if dataset.indices is None else dataset.indices.dtype)]
+    facts = read_facts(dataset.scenes[0].imagery.paths[0])
+    if sensor.nodata is not None and facts.nodata is None and not facts.has_alpha and project.data.nodata is None:
+        notes.append(
+            f"{sensor.title} has {sensor.nodata:g} where nothing was seen, and {facts.path} declares no nodata: set "
+            f"nodata = {sensor.nodata:g} under [data] unless a mask says so"
+        )
+    return tuple(notes)
 
 
 def _split_as_before(project: Project, dataset: Dataset) -> Dataset:
@@ -100,8 +117,7 @@ def find_rate(project: Project, dataset: Dataset, facts: Fingerprint, made: Plan
 
     run, ledger = project.run, Ledger(project.run)
     watch.step("lr-find")
-    files = [p for scene in dataset.scenes for p in (*scene.imagery.paths, scene.labels or "") if p]
-    key = key_for(dataset.to_json(), facts.to_json(), made.to_json(), file_states(files))
+    key = key_for(dataset.to_json(), facts.to_json(), made.to_json(), file_states(dataset.files))
     if ledger.is_fresh("lr-find", key):
         curve = LrCurve.from_json(read_json(run.lr_find))
     else:
@@ -187,12 +203,13 @@ def forget_run(project: Project) -> None:
         file.unlink(missing_ok=True)
 
 
-def scenes_to_map(project: Project, dataset: Dataset) -> list[Scene]:
+def scenes_to_map(project: Project, dataset: Dataset, watch: Watch = SILENT) -> list[Scene]:
     """The scenes that the project maps: test scenes, scenes without labels and further images.
 
-    Where there are none of these, the scenes with validation windows, and without those all of them.
+    Where there are none of these, the scenes with validation windows, and without those all of them. Of images it is said
+    where their bands are put into another order, or left out.
     """
-    further = _further_scenes(project, dataset)
+    further = _further_scenes(project, dataset, watch)
     chosen = [s for s in dataset.scenes if s.is_test or s.labels is None] + further
     if not chosen:
         chosen = [s for s in dataset.scenes if s.validation] or list(dataset.scenes)
@@ -201,8 +218,9 @@ def scenes_to_map(project: Project, dataset: Dataset) -> list[Scene]:
     return chosen
 
 
-def _further_scenes(project: Project, dataset: Dataset) -> list[Scene]:
-    images = expand(project.map.images, project.root, bands=dataset.bands)
+def _further_scenes(project: Project, dataset: Dataset, watch: Watch) -> list[Scene]:
+    bands = dataset.sensed_bands
+    images = expand(project.map.images, project.root, bands=bands)
     if project.map.images and not images:
         raise EmptyDataset(
             f"no file is named by images = {list(project.map.images)} under [map], seen from {project.root}"
@@ -211,13 +229,16 @@ def _further_scenes(project: Project, dataset: Dataset) -> list[Scene]:
     taken = {scene.name for scene in dataset.scenes}
     scenes = []
     for image in images:
-        files = tuple(str(project.root.resolve() / image.replace("{band}", band)) for band in dataset.bands)
+        files = tuple(str(project.root.resolve() / image.replace("{band}", band)) for band in bands)
         paths = files if "{band}" in image else files[:1]
         name = names[image] if names[image] not in taken else f"{names[image]}_map"
-        imagery = Imagery(paths, dataset.bands, project.data.nodata)
+        imagery = Imagery(paths, bands, project.data.nodata)
         if len(paths) == 1 and not project.data.bands:
             # The project's names are the files' own, so these have to have them too.
-            imagery, _ = file_imagery(paths[0], dataset.bands, replace(project.input, nodata=project.data.nodata))
+            imagery, notes = file_imagery(paths[0], bands, replace(project.input, nodata=project.data.nodata))
+            for note in notes:
+                watch.say(f"{name}: {note}")
+        imagery = replace(imagery, indices=dataset.indices)
         scenes.append(Scene(name, imagery, None, name, read_facts(paths[0]).grid))
     return scenes
 
@@ -329,7 +350,7 @@ def report(project: Project, dataset: Dataset, scenes: Sequence[Scene], watch: W
     run, ledger = project.run, Ledger(project.run)
     watch.step("report")
     mapped = [MappedScene(s.name, s.imagery, run.maps / f"{s.name}.tif", s.labels) for s in scenes]
-    inputs = [run.scores, run.progress, run.plan, run.model / "model.json"]
+    inputs = [run.scores, run.root / "comparison.json", run.progress, run.plan, run.model / "model.json"]
     inputs += [Path(file) for s in scenes for file in (*s.imagery.paths, s.labels) if file is not None]
     inputs += [path for m in mapped for path in (m.map_path, m.map_path.with_suffix(".json"))]
     key = key_for(asdict(project.report), file_states(inputs))

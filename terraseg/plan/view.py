@@ -99,8 +99,9 @@ def augment_of(facts: Fingerprint, options: SampleOptions, *, pretrained: bool, 
     """
     if options.augment is not None:
         return settled(options.augment)
-    if facts.dtype in REFLECTANCE:
-        why = f"overhead scenes have no up; {facts.dtype} values are measurements, so only small gains, haze and noise are added"
+    dtype = facts.sensed_dtype or facts.dtype
+    if dtype in REFLECTANCE:
+        why = f"overhead scenes have no up; {dtype} values are measurements, so only small gains, haze and noise are added"
         names: tuple[str, ...] = ("d4", "radiometric")
     else:
         names, why = ("d4", "photometric"), "overhead scenes have no up, and 8-bit pictures vary in light and colour"

@@ -12,11 +12,14 @@ from terraseg.prepare.options import DataOptions
 from terraseg.prepare.pair import pair, words
 from terraseg.prepare.palette import ClassProposal, propose_classes
 from terraseg.prepare.survey import count_classes
+from terraseg.store.header import RasterFacts, read_facts
 from terraseg.store.labelscan import listed_classes, scan_labels
-from terraseg.store.raster import RasterFacts, read_facts
+from terraseg.store.placing import ground_grid
 
 OUTSIDE_SHARE = 0.001
 """Less ground than this outside every polygon is slivers, not a class."""
+NOTED = 3
+"""Scenes whose change on reading is told one by one."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,14 @@ class CheckResult:
     problems: tuple[str, ...]
 
 
-def check_sources(sources: Sequence[Path], label_sources: Sequence[Path], root: Path) -> CheckResult:
+def check_sources(
+    sources: Sequence[Path], label_sources: Sequence[Path], root: Path, *, assume_crs: str | None = None
+) -> CheckResult:
     """Looks through files and folders and proposes the [data] table of a project file in `root`.
 
-    Nothing is written. Unreadable images are reported as problems, not skipped in silence. Raises `EmptyDataset` when there
-    is no imagery, and what `propose_classes` and `scan_labels` raise.
+    `assume_crs` stands for the CRS of polygons and of imagery whose files name none. Nothing is written. Unreadable images are
+    reported as problems, not skipped in silence. Raises `EmptyDataset` when there is no imagery, and what `propose_classes`
+    and `scan_labels` raise.
     """
     found = _choose_products(discover(sources, label_sources, root))
     rows, problems = _read_headers(found)
@@ -59,9 +65,16 @@ def check_sources(sources: Sequence[Path], label_sources: Sequence[Path], root: 
         scan = scan_labels([root / label for label in used])
         proposal = propose_classes(scan, used, listed_classes((root / used[0]).parent))
         notes += proposal.notes
-    problems += _problems(rows, proposal, bool(labels))
+    problems += _problems(rows, proposal, bool(labels), assume_crs)
     notes += _scene_notes(rows)
     data = _data_options(found, rows, proposal, sorted({str(label) for label in paired.values()}))
+    data = replace(data, extent=_extent_pattern(found), assume_crs=assume_crs)
+    if found.extent:
+        inside = f"labels are taken as complete inside {data.extent}, and as unknown outside"
+        several = (
+            f"{', '.join(found.extent)} may bound the labelled ground: name them by one pattern as extent under [data]"
+        )
+        notes.append(inside if data.extent else several)
     if proposal is not None and proposal.field and not problems:
         data, dropped = _without_empty_background(data, root)
         notes += dropped
@@ -117,7 +130,9 @@ def layout_of(found: Discovery, root: Path) -> str:
     return "folder"
 
 
-def _problems(rows: Sequence[SceneRow], proposal: ClassProposal | None, has_labels: bool) -> list[str]:
+def _problems(
+    rows: Sequence[SceneRow], proposal: ClassProposal | None, has_labels: bool, assume_crs: str | None
+) -> list[str]:
     """What would make training wrong, a sentence each with the way out."""
     problems = []
     counts = {len(row.facts.bands) for row in rows}
@@ -134,9 +149,10 @@ def _problems(rows: Sequence[SceneRow], proposal: ClassProposal | None, has_labe
         problems.append(f"{both}: a model takes one pixel type; convert them to the same scaling, or make two projects")
     if proposal is not None and proposal.kind == "polygons":
         problems += [
-            f"{row.name} has no CRS, so the polygons of {row.label} cannot be placed on it: set the CRS (gdal_edit -a_srs EPSG:n)"
+            f"{row.name} has no CRS, so the polygons of {row.label} cannot be placed on it: set the CRS (gdal_edit -a_srs "
+            "EPSG:n), or pass --assume-crs EPSG:n where the file lacks only its name"
             for row in rows
-            if row.label and row.facts.grid.crs is None
+            if row.label and ground_grid(row.facts.grid, assume_crs).crs is None
         ]
     if proposal is None:
         have = "none of the label files fits an image by its name" if has_labels else "no labels were found"
@@ -145,7 +161,10 @@ def _problems(rows: Sequence[SceneRow], proposal: ClassProposal | None, has_labe
 
 
 def _scene_notes(rows: Sequence[SceneRow]) -> list[str]:
-    notes = []
+    said = [note for row in rows for note in row.facts.notes]
+    notes = said[:NOTED]
+    if len(said) > NOTED:
+        notes.append(f"{len(said) - NOTED} more scenes are changed in such ways as they are read")
     crss = {row.facts.grid.crs or "none" for row in rows}
     if len(crss) > 1:
         notes.append(f"the scenes have {len(crss)} coordinate reference systems: each is handled in its own")
@@ -161,6 +180,12 @@ def _scene_notes(rows: Sequence[SceneRow]) -> list[str]:
     if missing and len(missing) < len(rows):
         notes.append(f"{len(missing)} scenes have no labels ({missing[0]}, ...): they are mapped, not trained on")
     return notes
+
+
+def _extent_pattern(found: Discovery) -> str:
+    """The one pattern of the files that bound the labelled ground; empty where there is none."""
+    given = patterns(found.extent, [], found.root) if found.extent else []
+    return given[0] if len(given) == 1 else ""
 
 
 def _data_options(

@@ -6,13 +6,20 @@ from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
+from pyproj.exceptions import CRSError
+
 from terraseg.core.classes import PALETTE, LandClass, Legend
 from terraseg.core.dataset import Dataset, Imagery, LabelKind, LabelRule, Scene
+from terraseg.core.drawing import Drawing
+from terraseg.core.sensors import sensor_named
+from terraseg.core.spectral import DTYPE, SpectralIndices, expressions_of
 from terraseg.errors import BadOption, BandMismatch, CrsMissing, EmptyDataset
 from terraseg.prepare.discover import expand
-from terraseg.prepare.options import DataOptions, Grouping
+from terraseg.prepare.options import DataOptions, Grouping, Shift
 from terraseg.prepare.pair import pair, scene_key, words
-from terraseg.store.raster import RasterFacts, read_facts
+from terraseg.shapes.ground import parse_crs
+from terraseg.store.header import RasterFacts, read_facts
+from terraseg.store.placing import ground_grid
 
 
 def read_dataset(options: DataOptions, root: Path) -> Dataset:
@@ -24,7 +31,8 @@ def read_dataset(options: DataOptions, root: Path) -> Dataset:
     """
     root = root.resolve()
     legend, rule = legend_and_rule(options)
-    labels = expand(options.labels, root)
+    rule = replace(rule, drawing=drawing_of(options, root))
+    labels = expand(options.labels, root, without=expand([options.extent], root) if options.extent else ())
     images = expand(options.images, root, without=labels, bands=options.bands)
     if not images:
         raise EmptyDataset(
@@ -36,21 +44,72 @@ def read_dataset(options: DataOptions, root: Path) -> Dataset:
         )
     files = {image: _files_of(image, options.bands) for image in images}
     facts = {image: read_facts(root / files[image][0]) for image in images}
-    bands = options.bands or _common_bands(facts)
+    bands = options.bands or _common_bands(facts, options.sensor)
     _same_pixels(facts, bands)
+    dtype = facts[images[0]].dtype
+    indices = indices_of(options, bands, dtype)
     paired = pair([PurePosixPath(i) for i in images], [PurePosixPath(label) for label in labels])
     names = scene_names(images)
     groups = group_scenes(images, paired, options.group)
     scenes = []
     for image in images:
         label = paired.get(PurePosixPath(image))
-        imagery = Imagery(tuple(str(root / file) for file in files[image]), bands, options.nodata)
+        imagery = Imagery(tuple(str(root / file) for file in files[image]), bands, options.nodata, indices=indices)
         path = None if label is None else str(root / label)
         held_out = any(fnmatch(image, pattern) or fnmatch(names[image], pattern) for pattern in options.test)
-        scenes.append(Scene(names[image], imagery, path, groups[image], facts[image].grid, is_test=held_out))
-    _all_used(options.test, images, names)
+        shift = shift_of(options.shift, image, names[image])
+        scenes.append(
+            Scene(names[image], imagery, path, groups[image], facts[image].grid, is_test=held_out, shift=shift)
+        )
+    _all_used((*options.test, *(options.shift if isinstance(options.shift, dict) else ())), images, names)
     _labels_can_be_placed(scenes, rule)
-    return Dataset(tuple(scenes), legend, rule, bands, facts[images[0]].dtype)
+    if indices is not None:
+        bands, dtype = (*bands, *indices.names), DTYPE
+    return Dataset(tuple(scenes), legend, rule, bands, dtype)
+
+
+def indices_of(options: DataOptions, bands: Sequence[str], dtype: str) -> SpectralIndices | None:
+    """The indices of a [data] table over imagery of these bands; None where it asks for none.
+
+    Raises `BadOption` for one that cannot be computed, `UnknownName` for an unknown sensor.
+    """
+    if not options.indices:
+        return None
+    scale, offset = sensor_named(options.sensor).scaling(dtype) if options.sensor else (None, 0.0)
+    indices = SpectralIndices(expressions_of(options.indices), dtype, scale, offset)
+    indices.check_bands(bands)
+    return indices
+
+
+def drawing_of(options: DataOptions, root: Path) -> Drawing:
+    """What is done with labels before they are drawn, its files absolute.
+
+    Raises `EmptyDataset` when the extent's pattern names no file, `BadOption` for a CRS that is none and a negative width.
+    """
+    extent = expand([options.extent], root) if options.extent else []
+    if options.extent and not extent:
+        raise EmptyDataset(f"no file is named by extent = {options.extent!r} under [data], seen from {root}: mend it")
+    if options.assume_crs is not None:
+        try:
+            parse_crs(options.assume_crs)
+        except CRSError as error:
+            raise BadOption(
+                f"assume_crs = {options.assume_crs!r} under [data] names no CRS: pass a code such as EPSG:32637"
+            ) from error
+    if not isinstance(options.width, str) and options.width < 0:
+        raise BadOption(f"width = {options.width:g} under [data]: lines and points are 0 m wide or more")
+    return Drawing(tuple(str(root / file) for file in extent), options.assume_crs, options.buffer, options.width)
+
+
+def shift_of(shift: Shift | dict[str, Shift], image: str, name: str) -> Shift:
+    """By how much the labels of a scene are moved: the same for all, or what the first pattern says that names it.
+
+    >>> shift_of({"town_*": (1.0, 2.0)}, "images/town_1.tif", "town_1"), shift_of({"town_*": (1.0, 2.0)}, "b.tif", "b")
+    ((1.0, 2.0), (0.0, 0.0))
+    """
+    if not isinstance(shift, dict):
+        return shift
+    return next((own for p, own in shift.items() if fnmatch(image, p) or fnmatch(name, p)), (0.0, 0.0))
 
 
 def legend_and_rule(options: DataOptions) -> tuple[Legend, LabelRule]:
@@ -102,9 +161,11 @@ def _files_of(image: str, bands: Sequence[str]) -> tuple[str, ...]:
     return tuple(image.replace("{band}", band) for band in bands) if "{band}" in image else (image,)
 
 
-def _common_bands(facts: dict[str, RasterFacts]) -> tuple[str, ...]:
+def _common_bands(facts: dict[str, RasterFacts], sensor: str) -> tuple[str, ...]:
+    """The bands as the first file names them, or as the sensor's products do where it does not."""
     first = next(iter(facts.values()))
-    return first.bands
+    usual = sensor_named(sensor).band_names(first.bands) if sensor else None
+    return usual or first.bands
 
 
 def _same_pixels(facts: dict[str, RasterFacts], bands: Sequence[str]) -> None:
@@ -199,10 +260,12 @@ def _all_used(given: Sequence[str], images: Sequence[str], names: dict[str, str]
 
 def _labels_can_be_placed(scenes: Sequence[Scene], rule: LabelRule) -> None:
     for scene in scenes:
-        if rule.kind == "polygons" and scene.labels is not None and scene.grid.crs is None:
+        unplaced = ground_grid(scene.grid, rule.drawing.assume_crs).crs is None
+        if rule.kind == "polygons" and scene.labels is not None and unplaced:
             raise CrsMissing(
                 f"{scene.imagery.paths[0]} has no CRS and its labels {scene.labels} are polygons on the ground, so they cannot "
-                "be placed: give the imagery its CRS (gdal_edit -a_srs EPSG:n), or use labels drawn as rasters"
+                "be placed: give the imagery its CRS (gdal_edit -a_srs EPSG:n), pass --assume-crs EPSG:n where it only lacks "
+                "the name of it, or use labels drawn as rasters"
             )
 
 

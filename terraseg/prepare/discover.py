@@ -21,7 +21,8 @@ class Discovery:
     """Files of a data folder by their part; paths are relative to `root`, with forward slashes.
 
     `scenes` holds one template an image: a path, or a path with {band} in place of the band's word when each band has a
-    file of its own; then `bands` names them. `left_out` pairs each file that was not taken with the reason.
+    file of its own; then `bands` names them. `left_out` pairs each file that was not taken with the reason. `extent` are
+    vector files whose names say that they bound the labelled ground.
     """
 
     root: Path
@@ -29,6 +30,7 @@ class Discovery:
     bands: tuple[str, ...]
     labels: tuple[str, ...]
     left_out: tuple[tuple[str, str], ...]
+    extent: tuple[str, ...] = ()
 
     def files_of(self, scene: str) -> tuple[str, ...]:
         """The image files of one template, in the order of the bands."""
@@ -46,6 +48,9 @@ def discover(sources: Sequence[Path], label_sources: Sequence[Path], root: Path)
         labels = [f for f in _walk(label_sources, root) if _ending(f) in RASTER_ENDINGS | VECTOR_ENDINGS]
     else:
         labels = [f for f in files if is_label(f)]
+    extent = [f for f in labels if _ending(f) in VECTOR_ENDINGS and EXTENT_WORDS & set(words(PurePosixPath(f).stem))]
+    if len(extent) == len(labels):
+        extent = []
     rest = [f for f in files if f not in set(labels) and _ending(f) in RASTER_ENDINGS]
     unwanted = [
         (f, "a helper file beside the imagery") for f in rest if LEFT_OUT_WORDS & set(words(PurePosixPath(f).stem))
@@ -57,7 +62,8 @@ def discover(sources: Sequence[Path], label_sources: Sequence[Path], root: Path)
             f"there is no imagery in {places}: pass folders or files that GDAL reads (GeoTIFF, JPEG, PNG, VRT)"
         )
     scenes, bands = band_templates(images)
-    return Discovery(root, tuple(scenes), bands, tuple(labels), tuple(unwanted))
+    labels = [f for f in labels if f not in set(extent)]
+    return Discovery(root, tuple(scenes), bands, tuple(labels), tuple(unwanted), tuple(extent))
 
 
 def is_label(path: str) -> bool:

@@ -65,6 +65,7 @@ def measure_fingerprint(dataset: Dataset, survey: Survey) -> Fingerprint:
         overlapping=dataset.coding.overlapping,
         labelled_pixels=_labelled(trained, dataset),
         imagery=imagery,
+        sensed_dtype="" if dataset.indices is None else dataset.indices.dtype,
     )
 
 

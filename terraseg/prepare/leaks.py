@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from terraseg.core.dataset import Dataset, Scene
 from terraseg.core.split import Overlap
 from terraseg.core.window import Window
-from terraseg.prepare.blocks import area_of, without
+from terraseg.prepare.blocks import area_of, grown, without
 from terraseg.prepare.overlap import project
 
 SHOWN = 3
@@ -63,6 +63,24 @@ def forced_leaks(dataset: Dataset, overlaps: Sequence[Overlap]) -> tuple[list[st
             "the scores flatter; let terraseg choose the validation scenes, or name all that overlap"
         )
     return warnings, total
+
+
+def near_training(dataset: Dataset, overlaps: Sequence[Overlap], patch: int) -> dict[str, int]:
+    """Validation pixels by scene that lie less than a training patch away from training ground, or on it; without zeros.
+
+    Distances are along rows and columns, in pixels of the validation scene; ground that other scenes show too counts.
+    """
+    by_name = {s.name: s for s in dataset.scenes}
+    near: dict[str, int] = {}
+    for scene in dataset.scenes:
+        if scene.validation:
+            trained = list(scene.train)
+            for name, overlap in partners(scene.name, overlaps):
+                trained += [project(window, by_name[name], scene, overlap) for window in by_name[name].train]
+            reached = [grown(window, patch) for window in trained]
+            pixels = area_of(scene.validation) - area_of(without(scene.validation, reached))
+            near |= {scene.name: pixels} if pixels else {}
+    return near
 
 
 def _few(names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 
 from terraseg.prepare.check import CheckResult
+from terraseg.prepare.options import DataOptions, Shift
 
 HEADER = """\
 # A terraseg project: one table per command. Paths are relative to this file.
@@ -61,11 +62,31 @@ def project_text(found: CheckResult) -> str:
     lines.append(f"{test:30} # scenes kept out of training, to be mapped and scored (names or patterns)")
     lines.append('# validation = []              # scenes that judge the training; ["none"] trains on everything')
     lines.append('# group = "auto"               # what stays together in a split: "scene", "folder" or "site"')
+    lines += _drawing_lines(data)
     for index, c in enumerate(data.classes):
         lines += ["", "[[data.classes]]", f"id = {index if c.id is None else c.id}", f"name = {_string(c.name)}"]
         lines += [f"labels = {_strings(c.labels)}", f"color = {_string(c.color or '#808080')}"]
     notes = "".join(f"# {note}\n" for note in found.notes)
     return HEADER + notes + ("\n" if notes else "") + "\n".join(lines) + "\n" + REST
+
+
+def _drawing_lines(data: DataOptions) -> list[str]:
+    """The settings for labels that differ from what is usual."""
+    usual = DataOptions(images=())
+    lines = [f"extent = {_string(data.extent)}"] if data.extent else []
+    lines += [f"assume_crs = {_string(data.assume_crs)}"] if data.assume_crs is not None else []
+    if data.shift != usual.shift:
+        lines.append(f"shift = {_shift(data.shift)}")
+    lines += [f"buffer = {data.buffer:g}"] if data.buffer != usual.buffer else []
+    if data.width != usual.width:
+        lines.append(f"width = {_string(data.width) if isinstance(data.width, str) else f'{data.width:g}'}")
+    return lines
+
+
+def _shift(shift: Shift | dict[str, Shift]) -> str:
+    if isinstance(shift, dict):
+        return f"{{{', '.join(f'{_string(name)} = {list(map(float, own))}' for name, own in shift.items())}}}"
+    return str([float(metres) for metres in shift])
 
 
 def _string(text: str) -> str:

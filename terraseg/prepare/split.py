@@ -282,7 +282,9 @@ def split_warnings(split: Dataset, survey: Survey, usable: Sequence[Scene]) -> t
     blank = [s.name for s in split.scenes if s.labels is not None and survey.counts[s.name].sum() == 0]
     if blank:
         shown = ", ".join(blank[:4]) + (", ..." if len(blank) > 4 else "")
-        warnings.append(f"{len(blank)} scene(s) have labels without a labelled pixel and play no part: {shown}")
+        unsaid = split.rule.kind == "polygons" and not split.rule.drawing.extent
+        why = "; if they are true negatives, say so by an extent under [data]" if unsaid else ""
+        warnings.append(f"{len(blank)} scene(s) have labels without a labelled pixel and play no part: {shown}{why}")
     if not survey.compared:
         warnings.append(
             "the scenes have no CRS and are too many to compare by their looks: scenes of the same ground may stand on both "

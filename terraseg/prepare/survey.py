@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from terraseg.core.classes import VOID
@@ -15,7 +16,9 @@ from terraseg.core.window import Window, cut
 from terraseg.errors import EmptyDataset, NoOverlap
 from terraseg.pixels.variogram import class_planes, correlation_range, correlogram
 from terraseg.prepare.overlap import find_overlaps
+from terraseg.store.features import count_features, read_features
 from terraseg.store.labels import open_labels
+from terraseg.store.placing import ground_grid, likely_crs
 from terraseg.store.raster import Patch, open_raster
 
 LATTICE = 10
@@ -183,11 +186,27 @@ def _labels_meet_scenes(dataset: Dataset, labelled: Sequence[Scene], counts: Blo
     drawn = {name: c[..., classes].sum() for name, c in counts.items()}
     for path in sorted({scene.labels for scene in labelled if scene.labels is not None}):
         names = [scene.name for scene in labelled if scene.labels == path]
-        if sum(drawn[name] for name in names) == 0:
+        # A file without a feature is of ground without an object, which counts where an extent says so.
+        if sum(drawn[name] for name in names) == 0 and count_features(path) > 0:
+            looks = looks_like([scene for scene in labelled if scene.labels == path], dataset)
+            where = "or their CRS is wrong"
+            if looks is not None:
+                where = f"and their coordinates look like {looks}: if they are, set that (ogr2ogr -a_srs)"
             raise NoOverlap(
-                f"{path} covers none of its scenes ({', '.join(names[:4])}): the labels lie elsewhere on the ground, or their "
-                "CRS is wrong; check both in a GIS, or leave the file out of labels under [data]"
+                f"{path} covers none of its scenes ({', '.join(names[:4])}): the labels lie elsewhere on the ground, {where}; "
+                "check both in a GIS, or leave the file out of labels under [data]"
             )
+
+
+def looks_like(scenes: Sequence[Scene], dataset: Dataset) -> str | None:
+    """The CRS in which the polygons of scenes' one label file would lie on one of them; None when none does."""
+    drawing = dataset.rule.drawing
+    labels = read_features(str(scenes[0].labels), width=drawing.width)
+    boxes = shapely.bounds(labels.geometry)
+    points = np.column_stack([boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)])
+    grids = (ground_grid(scene.grid, drawing.assume_crs) for scene in scenes)
+    named = labels.crs or drawing.assume_crs
+    return next((found for grid in grids if (found := likely_crs(points, named, grid)) is not None), None)
 
 
 def measure_ranges(scenes: Sequence[Scene], sketches: Mapping[str, Sketch], dataset: Dataset) -> dict[str, float]:

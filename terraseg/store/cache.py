@@ -25,7 +25,7 @@ from terraseg.pixels.reduce import reduced_labels, reduced_masks, reduced_pixels
 from terraseg.store.labels import LabelReader, open_labels
 from terraseg.store.raster import RasterReader, open_raster
 
-FORMAT = 1
+FORMAT = 2
 CELL = 16
 """Side in pixels of the cells in which class pixels are counted."""
 BLOCK = 64 * CELL
@@ -212,13 +212,14 @@ def fitting(sizes: Sequence[int], limit: int) -> list[bool]:
 def entry_name(scene: Scene, dataset: Dataset, fill: Sequence[float], *, whole: bool, reduction: int = 1) -> str:
     """The cache folder of a scene: its name and a hash of all that its arrays are made from."""
     files = [*scene.imagery.paths, *(f"{p}.msk" for p in scene.imagery.paths), scene.labels or ""]
-    files.append(str(Path(scene.labels or "").with_suffix(".dbf")))
+    files += [str(Path(scene.labels or "").with_suffix(".dbf")), *dataset.rule.drawing.extent]
     source = {
         "format": [FORMAT, CELL, whole, reduction],
         "files": [[name, *_stamp(name)] for name in files],
         "imagery": scene.imagery.to_json(),
         "grid": scene.grid.to_json(),
         "rule": dataset.rule.to_json(),
+        "shift": list(scene.shift),
         "classes": len(dataset.legend),
         "dtype": dataset.dtype,
         "fill": [float(v) for v in fill],

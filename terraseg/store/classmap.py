@@ -17,7 +17,7 @@ from terraseg.core.window import Window, cut
 from terraseg.errors import BadOption, GridMismatch, UnknownClass, UnreadableFile
 from terraseg.store.maplayers import LEGEND_TAG, OVERLAPPING_TAG, MapLayers
 from terraseg.store.mapwriter import map_writer
-from terraseg.store.raster import grid_of, open_dataset, translated
+from terraseg.store.opening import grid_of, open_dataset, translated
 
 SCAN_ROWS, SCAN_COLS = 512, 8192
 

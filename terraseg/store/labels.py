@@ -1,6 +1,7 @@
 """Reading labels as bytes that name classes, on the grid of their scene, whatever they are stored as."""
 
 from contextlib import ExitStack
+from difflib import get_close_matches
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -15,14 +16,21 @@ from rasterio.vrt import WarpedVRT
 
 from terraseg.core.classes import VOID, Legend
 from terraseg.core.dataset import ANY, OUTSIDE, Dataset, LabelRule, Scene
+from terraseg.core.drawing import Drawing
 from terraseg.core.grid import Grid, same_crs
 from terraseg.core.polygons import VectorLabels
 from terraseg.core.window import Window
-from terraseg.errors import BandMismatch, CrsMissing, EmptyDataset, GridMismatch, UnknownClass, nearest
+from terraseg.errors import BandMismatch, CrsMissing, EmptyDataset, UnknownClass, nearest
 from terraseg.pixels.burn import BurnLayer
+from terraseg.pixels.drawn import drawn_areas
 from terraseg.pixels.relabel import UnlistedValues, index_colors, index_ids, stacked_masks
-from terraseg.store.raster import grid_of, open_dataset, translated
-from terraseg.store.vector import read_polygons
+from terraseg.store.features import read_features, read_polygons
+from terraseg.store.opening import grid_of, open_dataset, translated
+from terraseg.store.placing import ground_grid, place_labels
+
+PLANE = "EPSG:3857"
+"""Stands for the plane of rasters that lie nowhere on the ground; nothing is projected then."""
+SHOWN = 6
 
 
 class LabelReader(Protocol):
@@ -40,32 +48,61 @@ class LabelReader(Protocol):
 
 
 def open_labels(scene: Scene, dataset: Dataset) -> LabelReader:
-    """The labels of a scene by the data set's rule.
+    """The labels of a scene by the data set's rule; void outside the extent, where the rule has one.
 
-    Raises `CrsMissing` for polygons over imagery without a CRS, `GridMismatch` for a label raster of another size that
-    cannot be placed, `UnknownClass` (also on reading) for a value that the rule does not list.
+    Polygons that touch no pixel of a scene say nothing of it: without an extent, all of it is void then. Raises `CrsMissing`
+    for polygons over imagery without a CRS, `GridMismatch` for a label raster that cannot be placed or covers less than half
+    of its image, `UnknownClass` (also on reading) for a value that the rule does not list.
     """
     if scene.labels is None:
         raise EmptyDataset(f"scene {scene.name} has no labels: add them, or leave the scene out of training and scores")
-    if dataset.rule.kind == "polygons":
-        return PolygonLabels(scene.labels, scene.grid, dataset.rule)
-    return RasterLabels(scene.labels, scene.grid, dataset.rule, dataset.legend)
+    rule = dataset.rule
+    extent = open_extent(rule.drawing, scene.grid) if rule.drawing.extent else None
+    if rule.kind == "polygons":
+        return PolygonLabels(scene, rule, extent)
+    return RasterLabels(scene, rule, dataset.legend, extent)
+
+
+def open_extent(drawing: Drawing, grid: Grid) -> BurnLayer:
+    """Where labels are complete, to be burnt on a scene's grid: 0 inside the extent, void outside.
+
+    Raises `CrsMissing` where file or scene has no CRS, `EmptyDataset` for files without a polygon.
+    """
+    shapes = [
+        on_grid(read_polygons(path), grid, path, assume_crs=drawing.assume_crs).geometry for path in drawing.extent
+    ]
+    joined = np.concatenate(shapes)
+    if not len(joined):
+        raise EmptyDataset(
+            f"{', '.join(drawing.extent)} holds no polygon, so it is no extent of labels: pass a file of polygons as extent"
+        )
+    return BurnLayer(joined, np.zeros(len(joined), dtype=np.uint8), grid)
+
+
+def scene_features(scene: Scene, rule: LabelRule) -> VectorLabels:
+    """The features of a scene's label file as areas in the scene's CRS, drawn as the rule says; those elsewhere too."""
+    path, drawing = str(scene.labels), rule.drawing
+    found = read_features(path, field=rule.field, width=drawing.width)
+    labels = on_grid(found, scene.grid, path, assume_crs=drawing.assume_crs)
+    grid = ground_grid(scene.grid, drawing.assume_crs)
+    areas = drawn_areas(labels.geometry, labels.widths, grid, buffer=drawing.buffer, shift=scene.shift)
+    return labels.moved(areas, grid.crs)
 
 
 class PolygonLabels:
-    """Polygons burnt on the scene's grid at read time."""
+    """Polygons, and lines and points of some width, burnt on the scene's grid at read time."""
 
-    def __init__(self, path: str, grid: Grid, rule: LabelRule) -> None:
-        labels = on_grid(read_polygons(path, field=rule.field), grid, path)
-        code_of = rule.code_of()
-        codes = np.full(len(labels.geometry), VOID, dtype=np.uint8)
-        for number, value in enumerate(labels.values):
-            codes[number] = _code_of(str(value), code_of, rule, path)
-        self._layer = BurnLayer(labels.geometry, codes, grid, outside=rule.outside_code, overlapping=rule.overlapping)
+    def __init__(self, scene: Scene, rule: LabelRule, extent: BurnLayer | None = None) -> None:
+        labels = scene_features(scene, rule)
+        codes = feature_codes(labels.values, rule, str(scene.labels))
+        there = shapely.intersects(labels.geometry, shapely.box(*scene.grid.bounds)).any()
+        outside = rule.outside_code if there or extent is not None else VOID
+        self._layer = BurnLayer(labels.geometry, codes, scene.grid, outside=outside, overlapping=rule.overlapping)
+        self._extent = extent
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """Label bytes (height, width) of a window."""
-        return self._layer.burn(window)
+        return _within(self._layer.burn(window), self._extent, window)
 
     def __enter__(self) -> "PolygonLabels":
         return self
@@ -74,82 +111,101 @@ class PolygonLabels:
         return None
 
 
-def _code_of(value: str, code_of: dict[str, int], rule: LabelRule, path: str) -> int:
+def _within(labels: NDArray[np.uint8], extent: BurnLayer | None, window: Window) -> NDArray[np.uint8]:
+    return labels if extent is None else np.where(extent.burn(window) == VOID, np.uint8(VOID), labels)
+
+
+def feature_codes(values: NDArray[np.str_], rule: LabelRule, path: str) -> NDArray[np.uint8]:
+    """The label byte of each feature by its attribute, shape (n,); `UnknownClass` lists the values that no class names."""
+    code_of = rule.code_of()
     if rule.field is None:
-        return code_of.get(ANY, VOID)
-    if value in rule.ignore:
-        return VOID
-    if value not in code_of and ANY not in code_of:
-        known = [v for v in code_of if v not in (ANY, OUTSIDE)]
+        return np.full(len(values), code_of.get(ANY, VOID), dtype=np.uint8)
+    strays = unknown_values(values, rule)
+    if strays:
+        shown = "; ".join(f"{value!r} ({count} times{near})" for value, count, near in strays[:SHOWN])
+        more = f"; and {len(strays) - SHOWN} more" if len(strays) > SHOWN else ""
+        known = ", ".join(v for v in code_of if v not in (ANY, OUTSIDE))
         raise UnknownClass(
-            f"{path} has polygons with {rule.field} = {value!r}, which no class of the project file stands for; "
-            f"{nearest(value, known)}. Add it to a class's labels, or to ignore under [data]"
+            f"{path} has polygons with {rule.field} = {shown}{more}, which no class of the project file stands for (known: "
+            f"{known}). Add each to a class's labels, or to ignore under [data]"
         )
-    return code_of.get(value, code_of.get(ANY, VOID))
+    found, places = np.unique(values, return_inverse=True)
+    codes = [VOID if v in rule.ignore else code_of.get(v, code_of.get(ANY, VOID)) for v in found.tolist()]
+    return np.array(codes, dtype=np.uint8)[places]
 
 
-def on_grid(labels: VectorLabels, grid: Grid, path: str) -> VectorLabels:
-    """The labels in the CRS of a scene's grid."""
-    if grid.crs is None:
+def unknown_values(values: NDArray[np.str_], rule: LabelRule) -> list[tuple[str, int, str]]:
+    """Attribute values that neither a class nor the ignore list names, the commonest first: value, count, and the nearest.
+
+    The nearest known one is a half-sentence, ", did you mean 'house'?", empty where none is near.
+    """
+    code_of = rule.code_of()
+    if rule.field is None or ANY in code_of:
+        return []
+    known = {v.casefold(): v for v in code_of if v not in (ANY, OUTSIDE)}
+    found, counts = np.unique(values, return_counts=True)
+    strays = []
+    for value, count in zip(found.tolist(), counts.tolist(), strict=True):
+        if value not in rule.ignore and value not in code_of:
+            near = get_close_matches(value.casefold(), known, n=1)
+            strays.append((value, count, f", did you mean {known[near[0]]!r}?" if near else ""))
+    return sorted(strays, key=lambda stray: -stray[1])
+
+
+def on_grid(labels: VectorLabels, grid: Grid, path: str, *, assume_crs: str | None = None) -> VectorLabels:
+    """The labels in the CRS of a scene's grid; `assume_crs` stands in where their file, or the scene, names none."""
+    target = ground_grid(grid, assume_crs).crs
+    if target is None:
         raise CrsMissing(
             f"the labels {path} are polygons on the ground, and the imagery has no CRS, so they cannot be placed: "
-            "give the imagery its CRS (gdal_edit -a_srs), or use labels drawn as rasters"
+            "give the imagery its CRS (gdal_edit -a_srs), set assume_crs under [data], or use labels drawn as rasters"
         )
-    if labels.crs is None:
-        raise CrsMissing(f"{path} names no CRS, so its polygons cannot be placed: set it (ogr2ogr -a_srs EPSG:n)")
-    if same_crs(labels.crs, grid.crs):
+    crs = labels.crs or assume_crs
+    if crs is None:
+        raise CrsMissing(
+            f"{path} names no CRS, so its polygons cannot be placed: set it (ogr2ogr -a_srs EPSG:n), or pass "
+            'assume_crs = "EPSG:n" under [data]'
+        )
+    if same_crs(crs, target):
         return labels
-    transformer = Transformer.from_crs(labels.crs, grid.crs, always_xy=True)
+    transformer = Transformer.from_crs(crs, target, always_xy=True)
 
     def project(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
 
-    return labels.moved(np.asarray(shapely.transform(labels.geometry, project), dtype=object), grid.crs)
+    moved = np.asarray(shapely.transform(labels.geometry, project), dtype=object)
+    # What that CRS cannot show lies nowhere near the scene.
+    bounds = shapely.bounds(moved)
+    moved[~np.isfinite(bounds).all(axis=1)] = shapely.Polygon()
+    return labels.moved(moved, target)
 
 
 class RasterLabels:
-    """Ids, colours or bands of 0 and 1 in a raster; warped to the scene's grid by nearest neighbour where it has another."""
+    """Ids, colours or bands of 0 and 1 in a raster; laid on the scene's grid by nearest neighbour where it has another."""
 
-    def __init__(self, path: str, grid: Grid, rule: LabelRule, legend: Legend) -> None:
-        self._path, self._grid, self._rule, self._legend = path, grid, rule, legend
+    def __init__(self, scene: Scene, rule: LabelRule, legend: Legend, extent: BurnLayer | None = None) -> None:
+        self._path, self._rule, self._legend, self._extent = str(scene.labels), rule, legend, extent
         self._code_of = rule.code_of()
-        self._stack = ExitStack()
-        source = self._stack.enter_context(open_dataset(path))
-        self._dataset: Any = source
-        self._placed = True
-        own = grid_of(source)
-        if own.crs is not None and grid.crs is not None and not own.same_place(grid):
-            self._dataset = self._stack.enter_context(
-                WarpedVRT(
-                    source,
-                    crs=grid.crs,
-                    transform=Affine(*grid.transform),
-                    height=grid.height,
-                    width=grid.width,
-                    resampling=Resampling.nearest,
-                    add_alpha=True,
-                )
+        with ExitStack() as stack:
+            source = stack.enter_context(open_dataset(self._path))
+            own = place_labels(
+                grid_of(source), scene.grid, self._path, assume_crs=rule.drawing.assume_crs, shift=scene.shift
             )
-            self._placed = False
-        elif (own.height, own.width) != (grid.height, grid.width):
-            self._stack.close()
-            raise GridMismatch(
-                f"{path} is {own.height} x {own.width} px and its image {grid.height} x {grid.width} px, and they do not "
-                "both have a CRS to align them by: export the labels at the size of the image"
-            )
-        self._colormap = palette_of(source) if rule.kind == "colors" else None
-        self._bands: tuple[tuple[int, ...], ...] = ()
-        if rule.kind == "bands":
-            try:
-                self._bands = class_bands(source, rule, legend, path)
-            except BandMismatch:
-                self._stack.close()
-                raise
-        # A band of 0 and 1 that declares 0 as nodata is of ground outside its class all the same.
-        self._void = [float(value) for value in (*rule.ignore, source.nodata or "nan")] if self._bands else []
+            self._placed = own.same_place(scene.grid)
+            self._dataset: Any = source if self._placed else stack.enter_context(_warped(source, own, scene.grid))
+            self._colormap = palette_of(source) if rule.kind == "colors" else None
+            self._bands: tuple[tuple[int, ...], ...] = ()
+            if rule.kind == "bands":
+                self._bands = class_bands(source, rule, legend, self._path)
+            # A band of 0 and 1 that declares 0 as nodata is of ground outside its class all the same.
+            self._void = [float(value) for value in (*rule.ignore, source.nodata or "nan")] if self._bands else []
+            self._stack = stack.pop_all()
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         """Label bytes (height, width) of a window; outside the label raster void."""
+        return _within(self._read(window), self._extent, window)
+
+    def _read(self, window: Window) -> NDArray[np.uint8]:
         region = rasterio.windows.Window(window.col, window.row, window.width, window.height)
         with translated(self._path):
             count = self._dataset.count - (0 if self._placed else 1)
@@ -185,6 +241,25 @@ class RasterLabels:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+
+def _warped(source: Any, own: Grid, grid: Grid) -> WarpedVRT:
+    """A label raster that lies at `own`, on a scene's grid, with a further band that is 0 outside the labels.
+
+    What the file declares as nodata is a value as any other: the rule says what it means.
+    """
+    return WarpedVRT(
+        source,
+        src_crs=own.crs or PLANE,
+        src_transform=Affine(*own.transform),
+        crs=grid.crs or PLANE,
+        transform=Affine(*grid.transform),
+        height=grid.height,
+        width=grid.width,
+        resampling=Resampling.nearest,
+        src_nodata=None,
+        add_alpha=True,
+    )
 
 
 def class_bands(dataset: Any, rule: LabelRule, legend: Legend, path: str) -> tuple[tuple[int, ...], ...]:

@@ -14,9 +14,9 @@ from terraseg.core.dataset import LabelKind
 from terraseg.core.window import cut
 from terraseg.errors import UnreadableFile
 from terraseg.pixels.relabel import color_text, pack_colors
+from terraseg.store.features import list_fields, read_polygons
 from terraseg.store.labels import palette_of
-from terraseg.store.raster import grid_of, open_dataset, translated
-from terraseg.store.vector import list_fields, read_polygons
+from terraseg.store.opening import grid_of, open_dataset, translated
 
 VECTORS = frozenset({".gpkg", ".geojson", ".shp", ".fgb", ".parquet"})
 TOO_MANY_VALUES = 254

@@ -15,7 +15,7 @@ from terraseg.errors import UnreadableFile
 from terraseg.pixels.relabel import stacked_masks
 from terraseg.store.classmap import parsed_legend
 from terraseg.store.maplayers import LEGEND_TAG, OVERLAPPING_TAG
-from terraseg.store.raster import grid_of, open_dataset, translated
+from terraseg.store.opening import grid_of, open_dataset, translated
 
 
 class LayerMapReader:

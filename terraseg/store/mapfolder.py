@@ -14,7 +14,7 @@ from rasterio.errors import RasterioError
 from terraseg.core.grid import Grid
 from terraseg.errors import StaleRun, UnreadableFile, UnwritableFile
 from terraseg.store.maplayers import CLASSES, RUN_TAG, Layer
-from terraseg.store.raster import open_dataset
+from terraseg.store.opening import open_dataset
 
 ALONE = "whole"
 """The name of the file of blocks that a run without shards writes."""

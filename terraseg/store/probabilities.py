@@ -13,7 +13,7 @@ from terraseg.core.grid import Grid
 from terraseg.core.window import Window
 from terraseg.errors import UnreadableFile
 from terraseg.pixels.blend import FULL
-from terraseg.store.raster import grid_of, open_dataset, translated
+from terraseg.store.opening import grid_of, open_dataset, translated
 
 
 class ProbabilityReader:

@@ -7,7 +7,7 @@ from pathlib import Path
 from terraseg.core.int8 import Int8Report
 from terraseg.errors import BrokenBundle, UnwritableFile
 from terraseg.store.bundle import INT8, INT8_REPORT, content_hash, file_hash, onnx_path
-from terraseg.store.rundir import replacing
+from terraseg.store.rundir import replacing, system_reason
 
 OF, HASH, REPORT = "of", "sha256", "report"
 
@@ -32,10 +32,10 @@ def write_int8(folder: Path, onnx: bytes, report: Int8Report) -> Int8Model:
             temporary.write_bytes(onnx)
         with replacing(folder / INT8_REPORT) as temporary:
             temporary.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
+    except (OSError, UnwritableFile) as error:
         raise UnwritableFile(
-            f"{folder} cannot be written to ({error.strerror}), and a model in bytes is kept beside the exact one: copy the "
-            "model folder to where you may write"
+            f"{folder} cannot be written to ({system_reason(error)}), and a model in bytes is kept beside the exact one: copy "
+            "the model folder to where you may write"
         ) from error
     return Int8Model(folder / INT8, report)
 

@@ -1,31 +1,72 @@
 """Files that are whole or absent: atomic writing, JSON and the run folder with its lock."""
 
 import csv
+import errno
 import fcntl
 import json
 import os
+import socket
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from terraseg.errors import StaleRun, UnreadableFile
+from terraseg.errors import StaleRun, UnreadableFile, UnwritableFile
+
+LONGEST_STEM = 120
+"""Bytes of a file's name that go into its temporary one."""
+UNWRITABLE = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.ENAMETOOLONG,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+    }
+)
+"""What the system says of a place where nothing can be written."""
+LOCK = ".lock"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, to be written in the block; it takes the place of `path` when the block succeeds.
 
-    After an error, or a kill, `path` is as it was before.
+    After an error, or a kill, `path` is as it was before. Raises `UnwritableFile` for a place where nothing can be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    # A name may be as long as the file system allows: the temporary one must not be longer.
+    stem = path.stem.encode()[:LONGEST_STEM].decode(errors="ignore")
+    temporary = path.with_name(f".{stem}.{os.getpid()}.part{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise unwritable(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> UnwritableFile:
+    """The error of a file or folder that cannot be written where it is wanted, with the system's own reason."""
+    return UnwritableFile(
+        f"{path} cannot be written ({system_reason(error)}): pass another place, or make this one writable"
+    )
+
+
+def system_reason(error: Exception) -> str:
+    """What the system says of a failed write, whether it was translated already or not."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return (getattr(cause, "strerror", None) or str(error)).lower()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -179,28 +220,43 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the folder for this process; `StaleRun` names the one that holds it already.
+        """Holds the folder for this process; `StaleRun` names the one that holds it already, its machine and since when.
 
-        The lock goes with the process, so a killed run leaves none behind.
+        The lock goes with the process, so a killed run leaves none behind. Raises `UnwritableFile` for a folder that cannot
+        be written to.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        lock = self.root / ".lock"
-        with lock.open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise StaleRun(
-                    f"{self.root} is in use by {holder}: wait for it, or give this run another folder with --set map.run=NAME"
-                ) from error
-            file.truncate(0)
-            file.write(f"process {os.getpid()}")
-            file.flush()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            file = (self.root / LOCK).open("a+", encoding="utf-8")
+        except OSError as error:
+            raise unwritable(self.root, error) from error
+        with file:
+            self._take(file)
             try:
                 yield
             finally:
-                if [path.name for path in self.root.iterdir()] == [lock.name]:
+                if [path.name for path in self.root.iterdir()] == [LOCK]:
                     # Nothing came of it: the folder goes as well.
-                    lock.unlink()
-                    self.root.rmdir()
+                    (self.root / LOCK).unlink()
+                    self._remove_empty()
+
+    def _take(self, file: TextIO) -> None:
+        """Locks the open lock file and writes into it whose it is."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = " ".join(file.read(LONGEST_STEM).split()) or "another process"
+            raise StaleRun(
+                f"{self.root} is in use by {holder}: wait for it, or give this run another folder with --set map.run=NAME"
+            ) from error
+        except OSError as error:
+            raise unwritable(self.root, error) from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M')}")
+        file.flush()
+
+    def _remove_empty(self) -> None:
+        # A symbolic link stays: it is the user's, and so is what it leads to.
+        if not self.root.is_symlink():
+            self.root.rmdir()

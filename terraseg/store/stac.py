@@ -9,7 +9,7 @@ from urllib.parse import unquote, urljoin, urlparse
 from urllib.request import urlopen
 
 from terraseg.errors import BandMismatch, UnreadableFile
-from terraseg.store.raster import gdal_path, is_remote
+from terraseg.store.opening import gdal_path, is_remote
 
 RASTER_MEDIA = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff", "image/png", "image/jpeg", "application/x-hdf")
 RASTER_ENDINGS = frozenset({".tif", ".tiff", ".jp2", ".vrt", ".img"})

@@ -16,6 +16,7 @@ from terraseg.core.classes import Legend
 from terraseg.core.survey import UNLABELLED, UNSURE, SurveyPoints
 from terraseg.errors import BadOption, UnknownClass, UnreadableFile, nearest
 from terraseg.store.geopackage import add_default_style, remove_sidecars
+from terraseg.store.network import vector_offline
 from terraseg.store.rundir import replacing
 
 CANNOT_TELL = "cannot tell"
@@ -80,8 +81,9 @@ def read_survey(path: Path | str, legend: Legend) -> SurveyPoints:
     holds the truth, and `UnknownClass` for a truth that the legend lacks.
     """
     try:
-        layer = _point_layer(path)
-        meta, _, wkb, data = pyogrio.raw.read(path, layer=layer, force_2d=True)
+        with vector_offline(path):
+            layer = _point_layer(path)
+            meta, _, wkb, data = pyogrio.raw.read(path, layer=layer, force_2d=True)
         geometry = np.asarray(shapely.from_wkb(wkb), dtype=object)
     except (DataSourceError, DataLayerError, shapely.errors.ShapelyError, OSError, ValueError) as error:
         reason = "it does not exist" if not Path(path).exists() else str(error).splitlines()[0]

@@ -1,10 +1,9 @@
-"""Polygons in files: those of maps written and read back, and those of labels read."""
+"""Polygons in files: those of maps, written and read back."""
 
 import json
 import sqlite3
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,15 @@ from pyproj.exceptions import ProjError
 
 from terraseg.core.classes import PALETTE, LandClass, Legend
 from terraseg.core.lines import LineTable
-from terraseg.core.polygons import PolygonTable, VectorLabels
+from terraseg.core.polygons import PolygonTable
 from terraseg.errors import BadOption, UnreadableFile, missing_extra, nearest
+from terraseg.store.features import polygon_layer, reason_of, translated_vector
 from terraseg.store.geopackage import add_default_style, remove_sidecars
 from terraseg.store.rundir import replacing
 
 LEGEND_TAG = "TERRASEG_LEGEND"
 LINES = "_centerlines"
 """What the name of a layer of centre lines has after that of the polygons."""
-Bounds = tuple[float, float, float, float]
 
 
 def write_polygons(
@@ -65,7 +64,7 @@ def write_polygons(
             write_lines(lines, path.with_name(f"{path.stem}{LINES}{path.suffix}"))
     except (DataSourceError, DataLayerError, OSError, sqlite3.Error) as error:
         raise BadOption(
-            f"{path} cannot be written ({_reason(error)}): check the folder, the free space and the CRS"
+            f"{path} cannot be written ({reason_of(error)}): check the folder, the free space and the CRS"
         ) from error
     return count
 
@@ -203,6 +202,9 @@ def read_polygon_table(path: Path | str) -> PolygonTable:
     lacking = [n for n in ("class_id", "class_name", *names, "confidence") if n not in columns]
     if lacking:
         raise UnreadableFile(f"{path} has no column {lacking[0]}: pass a file that terraseg vectorize wrote")
+    sizes = np.stack([columns[name].astype(np.float64) for name in names]) if len(geometry) else np.zeros((2, 0))
+    if not (np.isfinite(sizes).all() and np.isfinite(shapely.bounds(geometry)).all()):
+        raise UnreadableFile(f"{path} holds a polygon without a finite size or place: it is damaged; write it again")
     class_id = columns["class_id"].astype(np.uint8)
     legend = _legend_of(class_id, columns["class_name"]) if legend_text is None else Legend.from_json(legend_text)
     return PolygonTable(
@@ -222,8 +224,8 @@ def read_polygon_table(path: Path | str) -> PolygonTable:
 
 
 def _read_layer(path: Path) -> tuple[dict[str, NDArray[Any]], NDArray[np.object_], str | None, Any]:
-    with _translated(path):
-        layer, _ = _polygon_layer(path)
+    with translated_vector(path):
+        layer, _ = polygon_layer(path)
         legend = (pyogrio.read_info(path, layer=layer)["layer_metadata"] or {}).get(LEGEND_TAG)
         meta, _, wkb, data = pyogrio.raw.read(path, layer=layer)
         geometry = shapely.from_wkb(wkb)
@@ -240,7 +242,7 @@ def _read_geoparquet(path: Path) -> tuple[dict[str, NDArray[Any]], NDArray[np.ob
     try:
         frame = geopandas.read_parquet(path)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise UnreadableFile(f"{path} cannot be read ({_reason(error)}): pass a whole GeoParquet file") from error
+        raise UnreadableFile(f"{path} cannot be read ({reason_of(error)}): pass a whole GeoParquet file") from error
     columns = {str(name): frame[name].to_numpy() for name in frame.columns if name != frame.geometry.name}
     crs = None if frame.crs is None else frame.crs.to_string()
     return columns, frame.geometry.to_numpy(), crs, frame.attrs.get(LEGEND_TAG)
@@ -254,101 +256,3 @@ def _legend_of(class_id: NDArray[np.uint8], class_name: NDArray[np.object_]) -> 
             for place, (i, k) in enumerate(zip(ids, first, strict=True))
         )
     )
-
-
-def list_fields(path: Path | str) -> tuple[str, ...]:
-    """The attributes of the layer that `read_polygons` reads, in the file's order."""
-    with _translated(path):
-        layer, _ = _polygon_layer(path)
-        return tuple(str(name) for name in pyogrio.read_info(path, layer=layer)["fields"])
-
-
-def read_polygons(path: Path | str, *, field: str | None = None, bbox: Bounds | None = None) -> VectorLabels:
-    """The polygons of a label file with one attribute as text, in the file's CRS.
-
-    `bbox` (left, bottom, right, top) in the same CRS keeps what meets it. Of several layers the first with polygons is
-    read. Whole numbers read without a decimal point, truth values as "true" and "false". GeoJSON is in EPSG:4326 unless it
-    says otherwise (RFC 7946). Raises `UnreadableFile`, and `BadOption` for a field that the layer lacks.
-    """
-    with _translated(path):
-        layer, unread = _polygon_layer(path)
-        known = [str(name) for name in pyogrio.read_info(path, layer=layer)["fields"]]
-        if field is not None and field not in known:
-            raise BadOption(f"{path} has no attribute {field!r}: {nearest(field, known)}")
-        columns = [] if field is None else [field]
-        meta, _, wkb, data = pyogrio.raw.read(path, layer=layer, columns=columns, bbox=bbox, force_2d=True)
-        # What GEOS cannot hold (a ring of two points) comes out as None and is counted with the skipped.
-        geometry = shapely.from_wkb(wkb, on_invalid="ignore")
-    values = np.full(len(geometry), "") if field is None else _as_text(data[0])
-    return _mended(
-        np.asarray(geometry, dtype=object), values, VectorLabels(geometry, values, meta["crs"], 0, 0, layer, unread)
-    )
-
-
-def _polygon_layer(path: Path | str) -> tuple[str, tuple[str, ...]]:
-    """The first layer that may hold polygons, or else the first with geometry; and the other layers of polygons."""
-    spatial = [(str(name), str(kind)) for name, kind in pyogrio.list_layers(path) if kind is not None]
-    if not spatial:
-        raise UnreadableFile(f"{path} has no layer with geometry: pass a file of polygons")
-    areal = [name for name, kind in spatial if not any(word in kind for word in ("Point", "Line", "Curve", "Circular"))]
-    areal += [name for name, kind in spatial if "CurvePolygon" in kind]
-    return (areal[0], tuple(areal[1:])) if areal else (spatial[0][0], ())
-
-
-def _as_text(values: NDArray[Any]) -> NDArray[np.str_]:
-    def text(value: Any) -> str:
-        if value is None or value != value:  # NaN and NaT are null
-            return ""
-        if isinstance(value, bool | np.bool_):
-            return str(bool(value)).lower()
-        if isinstance(value, float | np.floating) and float(value).is_integer():
-            return str(int(value))
-        return str(value)
-
-    return np.array([text(value) for value in values], dtype=np.str_)
-
-
-def _mended(geometry: NDArray[np.object_], values: NDArray[np.str_], labels: VectorLabels) -> VectorLabels:
-    """The polygonal features, made valid; the others counted."""
-    mixed = shapely.get_type_id(geometry) == shapely.GeometryType.GEOMETRYCOLLECTION
-    crossed = ~shapely.is_valid(geometry) & ~shapely.is_missing(geometry)
-    geometry = geometry.copy()
-    geometry[crossed] = shapely.make_valid(geometry[crossed])
-    for place in np.flatnonzero(mixed | crossed):
-        geometry[place] = _polygonal_part(geometry[place])
-    areal = (shapely.get_dimensions(geometry) == 2) & ~shapely.is_empty(geometry)
-    return VectorLabels(
-        geometry=geometry[areal],
-        values=values[areal],
-        crs=labels.crs,
-        skipped=int((~areal).sum()),
-        repaired=int((crossed & areal).sum()),
-        layer=labels.layer,
-        unread=labels.unread,
-    )
-
-
-def _polygonal_part(geometry: Any) -> Any:
-    parts = shapely.get_parts(geometry)
-    while (shapely.get_type_id(parts) > shapely.GeometryType.POLYGON).any():
-        parts = shapely.get_parts(parts)
-    parts = parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]
-    return parts[0] if len(parts) == 1 else shapely.union_all(parts)
-
-
-@contextmanager
-def _translated(path: Path | str) -> Iterator[None]:
-    """Library errors on reading `path`, raised as `UnreadableFile` with one sentence."""
-    try:
-        yield
-    except (DataSourceError, DataLayerError, shapely.errors.ShapelyError, OSError, ValueError) as error:
-        if not str(path).startswith("/vsi") and "://" not in str(path) and not Path(path).exists():
-            raise UnreadableFile(f"{path} does not exist: check the path, or the pattern that names it") from error
-        raise UnreadableFile(
-            f"{path} cannot be read ({_reason(error)}): the file is damaged, cut short or holds no polygons; "
-            "export it again, as GeoPackage or GeoJSON"
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].removesuffix(".")

@@ -14,9 +14,9 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from terraseg.core.polygons import VectorLabels
 from terraseg.errors import BadOption, EmptyDataset
+from terraseg.store.features import list_fields, read_polygons
 from terraseg.store.geopackage import add_default_style, remove_sidecars
 from terraseg.store.rundir import replacing
-from terraseg.store.vector import list_fields, read_polygons
 
 NAME_FIELDS = ("name", "district", "title", "label", "zone", "nam", "id", "code")
 """Attributes by which districts are called, the first that is there."""

@@ -57,7 +57,8 @@ class Augmentation:
     """The augmentations of a run, with its bands' statistics; a function of batch, step and indices.
 
     `names` are keys of `AUGMENTATIONS`. With none of them a batch is only normalised. "copy-paste" goes by `pasting`.
-    Raises `UnknownName`.
+    `bands` are those that a sensor saw; `mean` and `std` go on with the spectral indices after them, which keep their values
+    under any light: a gain of their own would make ground that there is not. Raises `UnknownName`.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Augmentation:
                 raise UnknownName(f"there is no augmentation {name!r}: {nearest(name, AUGMENTATIONS)}")
         self.names, self.seed, self.pasting = frozenset(names), seed, pasting
         self.strength = next((STRENGTHS[n] for n in STRENGTHS if n in self.names), None)
-        self.colored = tuple(bands[:3]) == _RGB
+        self.colored, self.sensed = tuple(bands[:3]) == _RGB, len(bands)
         self.mean, self.std = np.asarray(mean, dtype=np.float64), np.asarray(std, dtype=np.float64)
         self._pool = torch.empty(0)
 
@@ -158,6 +159,8 @@ class Augmentation:
         clear = 1 - np.where(draws[:, 3] < HAZE_SHARE, by.haze * draws[:, 4], 0)[:, None]
         matrix = clear[:, :, None] * gain[:, :, None] * matrix
         offset = clear * offset + (1 - clear) * HAZE_LEVEL - matrix @ level
+        matrix[:, self.sensed :] = np.eye(bands)[self.sensed :]
+        offset[:, self.sensed :] = -level[self.sensed :]
         return matrix / self.std, offset
 
     def _noisy(self, images: Tensor, draws: NDArray[np.float64], most: float) -> Tensor:

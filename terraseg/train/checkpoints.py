@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from terraseg.errors import StaleRun, TrainingFailed, UnreadableFile
+from terraseg.errors import StaleRun, TrainingFailed, UnreadableFile, UnwritableFile
 from terraseg.store.rundir import replacing
 from terraseg.train.average import Average
 
@@ -133,7 +133,7 @@ def saving(path: Path) -> Iterator[None]:
     """A failure to write `path`, as of a full disk, raised as `TrainingFailed` with the way to go on."""
     try:
         yield
-    except (OSError, RuntimeError) as error:  # torch tells a full disk as a RuntimeError
+    except (OSError, RuntimeError, UnwritableFile) as error:  # torch tells a full disk as a RuntimeError
         raise TrainingFailed(
             f"{path} cannot be written ({_first_line(error)}): make room on the disk and run the same "
             "command again, it goes on from the last whole checkpoint"

@@ -169,7 +169,7 @@ def build_module(
     augmentation = Augmentation(
         plan.augment,
         seed=plan.seed,
-        bands=dataset.bands,
+        bands=dataset.sensed_bands,
         mean=means(fingerprint),
         std=deviations(fingerprint),
         pasting=Pasting(rare_classes(fingerprint.class_pixels), plan.batch, coding.overlapping),

@@ -74,6 +74,7 @@ def trained_model(task: Task, module: SegmentationModule, state: TrainingState) 
         reduction=plan.reduction,
         imagery=fingerprint.imagery,
         overlapping=dataset.coding.overlapping,
+        indices=dataset.indices,
     )
     return TrainedModel(network.eval(), spec)
 

@@ -169,3 +169,12 @@ def test_light_changes_as_far_as_the_plan_says(augment: tuple[str, ...], most: f
     assert max(changes) >= most / 3
     bright = relit(np.full((3, 2, 2), 250, dtype=np.uint8), augment, (60.0,) * 3, np.random.default_rng(1))
     assert bright.dtype == np.uint8
+
+
+def test_light_leaves_indices_as_they_are() -> None:
+    pixels = np.random.default_rng(0).uniform(0.1, 1, (3, 8, 8)).astype(np.float32)
+    lit = relit(pixels, ["photometric"], [0.1] * 3, np.random.default_rng(1), sensed=2)
+    assert np.array_equal(lit[2], pixels[2])
+    assert not np.isclose(lit[:2], pixels[:2]).any()
+    whole = relit(pixels, ["photometric"], [0.1] * 3, np.random.default_rng(1))
+    assert np.array_equal(whole[:2], lit[:2])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from terraseg.cli.main import run
 from terraseg.core.dataset import Dataset
@@ -75,14 +75,14 @@ def test_scores_come_with_figures_and_the_worst_places(project: Project) -> None
     folder = project.run.figures
     assert {path.name for path in folder.iterdir()} == {"reliability.png", "object_f1.png", "worst"}
     pictures = sorted((folder / "worst").iterdir())
-    assert len(pictures) == len(found.worst) == 3
+    assert len(pictures) == len(found.worst) == 2
     first = found.worst[0]
     assert pictures[0].name == f"01_{first.scene}_row{first.window.row}_col{first.window.col}.png"
     with Image.open(pictures[0]) as picture:
-        assert picture.size == (3 * 256 + 12, 256)
+        assert picture.size == (3 * 256 + 12, 192)
         # Land lies left of the middle, and the truth stands in the middle of the picture.
-        color = "#998877" if first.window.col < 64 else "#2244FF"
-        assert picture.convert("RGB").getpixel((256 + 6 + 128, 128)) == tuple(bytes.fromhex(color[1:]))
+        assert picture.convert("RGB").getpixel((256 + 6 + 40, 96)) == ImageColor.getrgb("#998877")
+        assert picture.convert("RGB").getpixel((256 + 6 + 216, 96)) == ImageColor.getrgb("#2244FF")
     value = read_json(project.run.scores)
     assert {"part", "total", "scenes", "intervals", "worst"} <= value.keys()
     assert evaluate(project, dataset, scenes, SILENT) == found

@@ -82,6 +82,24 @@ def test_a_round_building_becomes_a_circle(radius: float) -> None:
     assert np.ptp(reach) < 1e-6 * radius
 
 
+def test_walls_that_tremble_become_straight() -> None:
+    """A network's outline leaves a wall by several pixels: that is no row of steps."""
+    rng = np.random.default_rng(4)
+    truth = affinity.rotate(box(25, 40, 130, 110), 23, origin=(80, 80))
+    ring = shapely.segmentize(truth, 9).exterior
+    trembling = Polygon(shapely.get_coordinates(ring)[:-1] + rng.uniform(-2.3, 2.3, (len(ring.coords) - 1, 2)))
+    (house,) = buildings(mapped([(trembling, 1)]))
+    assert len(bends(house)) == 4
+    assert iou(house, truth) > 0.95
+
+
+def test_a_porch_is_no_tremble() -> None:
+    truth = affinity.rotate(box(25, 40, 125, 100).union(box(60, 98, 76, 108)), 12, origin=(80, 80))
+    (house,) = buildings(mapped([(truth, 1)]))
+    assert len(bends(house)) == 8
+    assert iou(house, truth) > 0.985
+
+
 def test_a_square_is_no_circle() -> None:
     truth = affinity.rotate(box(60, 60, 90, 90), 30)
     (house,) = buildings(mapped([(truth, 1)]))

@@ -89,7 +89,7 @@ def test_a_polygon_of_no_listed_class_is_named(tmp_path: Path) -> None:
     grid = make_grid(16, 20, gsd=1.0)
     write_overlapping(tmp_path / "l.gpkg", grid)
     rule = LabelRule("polygons", (("road",), ("shrub",), ("roof",)), (), "class_name", overlapping=True)
-    with pytest.raises(UnknownClass, match="class_name = 'tree', which no class"):
+    with pytest.raises(UnknownClass, match=r"class_name = 'tree' \(2 times\), which no class"):
         open_labels(scene_with(tmp_path / "l.gpkg", grid), dataset_with(rule))
 
 

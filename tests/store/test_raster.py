@@ -12,7 +12,8 @@ from rasterio.enums import ColorInterp
 from terraseg.core.dataset import Imagery
 from terraseg.core.window import Window
 from terraseg.errors import BandMismatch, GridMismatch, UnreadableFile
-from terraseg.store.raster import open_raster, read_facts
+from terraseg.store.header import read_facts
+from terraseg.store.raster import open_raster
 from tests.makers import make_grid, make_pixels, make_raster
 
 RGB = ("red", "green", "blue")

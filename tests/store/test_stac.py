@@ -11,7 +11,9 @@ import pytest
 
 from terraseg.core.dataset import Imagery
 from terraseg.errors import BandMismatch, UnreadableFile
-from terraseg.store.raster import gdal_path, is_remote, open_raster, read_facts
+from terraseg.store.header import read_facts
+from terraseg.store.opening import gdal_path, is_remote
+from terraseg.store.raster import open_raster
 from terraseg.store.stac import choose_assets, is_stac_name, read_items
 from tests.makers import make_pixels, make_raster
 

@@ -22,7 +22,8 @@ from terraseg.core.lines import LineTable
 from terraseg.core.polygons import PolygonTable
 from terraseg.errors import BadOption, MissingExtra, UnreadableFile
 from terraseg.export.qgis import qml_for_polygons
-from terraseg.store.vector import list_fields, read_polygon_table, read_polygons, write_polygons
+from terraseg.store.features import list_fields, read_polygons
+from terraseg.store.vector import read_polygon_table, write_polygons
 
 LEGEND = Legend(
     (LandClass(0, "background", "#000000"), LandClass(1, "house", "#123456"), LandClass(4, "Straße", "#0072B2"))

@@ -174,3 +174,14 @@ def test_pixels_that_are_not_finite_become_the_mean() -> None:
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match="did you mean 'photometric'"):
         augmentation("fotometric")
+
+
+@pytest.mark.parametrize("name", ["photometric", "radiometric"])
+def test_light_leaves_spectral_indices_as_they_are(name: str) -> None:
+    """A vegetation index with a gain of its own would be ground that there is not; only noise reaches it."""
+    raw = torch.rand(64, 5, 8, 8)
+    made = Augmentation([name], seed=1, bands=["red", "green", "blue", "nir"], mean=[0.4] * 5, std=[0.2] * 5)
+    images, _ = made(raw, torch.zeros(64, 8, 8, dtype=torch.uint8), step=0, indices=range(64), crop=8)
+    moved = (images - (raw - 0.4) / 0.2).mean(dim=(2, 3)).abs()
+    assert moved[:, 4].max() < 0.1
+    assert moved[:, :4].max() > 0.1

@@ -1,0 +1,309 @@
+"""A project's data, looked through before anything is trained: every scene, every label file, the split and what follows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from terraseg.core.dataset import Dataset, Scene
+from terraseg.core.split import Overlap, SplitReport
+from terraseg.core.window import Window
+from terraseg.errors import TerrasegError
+from terraseg.prepare.align import Misalignment, measure_offset, shift_setting
+from terraseg.prepare.blocks import area_of
+from terraseg.prepare.labelfacts import LabelFacts, label_facts
+from terraseg.prepare.leaks import near_training
+from terraseg.prepare.nodata import look_at_nodata
+from terraseg.prepare.split import split_dataset
+from terraseg.prepare.survey import Survey, survey_dataset
+from terraseg.store.labels import open_labels
+from terraseg.store.raster import open_raster
+
+NEAR_DUPLICATE = 0.9
+"""Scenes that share so much of the smaller one's ground are the same picture twice."""
+SURE_ENOUGH = 1.5
+"""Offsets in pixels from which a setting is offered to those who ask."""
+SHOWN = 5
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class SceneCheck:
+    """One scene: its part in training, its shares of valid and labelled pixels, and of each class among the labelled.
+
+    `offset_px` is by how many pixels down and right its labels lie beside what they show, None where that cannot be told.
+    """
+
+    name: str
+    image: str
+    labels: str | None
+    height: int
+    width: int
+    gsd_m: float | None
+    crs: str | None
+    role: str
+    valid_share: float | None = None
+    labelled_share: float | None = None
+    class_shares: tuple[float, ...] = ()
+    offset_px: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found of a project: rows by scene and by label file, the split, and sentences of three weights.
+
+    `problems` would make training wrong or impossible, `warnings` may flatter scores or cost quality, `notes` tell of what
+    is done. `settings` are lines for [data] that are offered. `near_pixels` are validation pixels less than a training patch
+    away from training ground, `leak_pixels` training pixels of ground that judges them.
+    """
+
+    scenes: tuple[SceneCheck, ...]
+    labels: tuple[LabelFacts, ...]
+    classes: tuple[str, ...]
+    class_pixels: tuple[int, ...] = ()
+    train_pixels: int = 0
+    validation_pixels: int = 0
+    leak_pixels: int = 0
+    near_pixels: int = 0
+    overlaps: tuple[Overlap, ...] = ()
+    split: str = ""
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return asdict(self) | {"overlaps": [overlap.to_json() for overlap in self.overlaps]}
+
+
+@dataclass
+class _Said:
+    """The sentences, as they come up."""
+
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    settings: list[str] = field(default_factory=list)
+
+
+def inspect_dataset(
+    dataset: Dataset,
+    validation: Sequence[str] = (),
+    *,
+    patch: int,
+    align: bool = False,
+    progress: Progress | None = None,
+) -> Inspection:
+    """What training would make of a data set, and what would go wrong; nothing is raised for what is wrong with the data.
+
+    `validation` and `patch` are those of `split_dataset`. With `align` the offset of labels is measured over whole scenes,
+    and a setting is offered for small ones too; otherwise one window a scene is looked at.
+    """
+    said = _Said()
+    files = _inspect_labels(dataset, said)
+    usable = _without_unreadable(dataset, said)
+    usable = _inspect_nodata(usable, said)
+    offsets = _inspect_offsets(usable, said, thorough=align)
+    survey = _surveyed(usable, said, progress)
+    if survey is None:
+        return _inspected(dataset, files, offsets, said)
+    try:
+        split, report = split_dataset(usable, survey, validation, patch=patch)
+    except TerrasegError as error:
+        said.problems.append(str(error))
+        return _inspected(usable, files, offsets, said, survey)
+    near = _inspect_split(split, survey, report, patch, said)
+    inspection = _inspected(split, files, offsets, said, survey)
+    return replace(
+        inspection, split=report.how, leak_pixels=report.leak_pixels, near_pixels=near, overlaps=survey.overlaps
+    )
+
+
+def _inspect_labels(dataset: Dataset, said: _Said) -> tuple[LabelFacts, ...]:
+    if dataset.rule.kind != "polygons":
+        return ()
+    facts = []
+    for path in dict.fromkeys(s.labels for s in dataset.scenes if s.labels is not None):
+        try:
+            found = label_facts([s for s in dataset.scenes if s.labels == path], dataset)
+        except TerrasegError as error:
+            said.problems.append(str(error))
+            continue
+        facts.append(found)
+        said.notes += found.notes()
+        problem = found.problem(dataset.rule)
+        said.problems += [] if problem is None else [problem]
+    return tuple(facts)
+
+
+def _without_unreadable(dataset: Dataset, said: _Said) -> Dataset:
+    """The data set without the scenes of which one pixel cannot be read; each of them is a problem."""
+    kept = []
+    for scene in dataset.scenes:
+        corner = Window(0, 0, 1, 1)
+        try:
+            with open_raster(scene.imagery) as raster:
+                raster.read(corner)
+            if scene.labels is not None:
+                with open_labels(scene, dataset) as labels:
+                    labels.read(corner)
+        except TerrasegError as error:
+            # What is wrong with a file of polygons has been said once for all its scenes.
+            if not any(scene.labels is not None and problem.startswith(scene.labels) for problem in said.problems):
+                said.problems.append(str(error))
+            continue
+        kept.append(scene)
+    return replace(dataset, scenes=tuple(kept))
+
+
+def _inspect_nodata(dataset: Dataset, said: _Said) -> Dataset:
+    """Says what is wrong with nodata; the data set without the scenes that cannot be read after all."""
+    borders: list[str] = []
+    kept: list[Scene] = []
+    for scene in dataset.scenes:
+        try:
+            found = look_at_nodata(scene)
+        except TerrasegError as error:
+            said.problems.append(str(error))
+            continue
+        kept.append(scene)
+        if found is not None and found.is_wrong:
+            said.problems.append(found.text)
+        elif found is not None:
+            borders.append(found.text)
+    more = f" ({len(borders)} scenes have such borders)" if len(borders) > 1 else ""
+    said.warnings += [borders[0] + more] if borders else []
+    return replace(dataset, scenes=tuple(kept))
+
+
+def _inspect_offsets(dataset: Dataset, said: _Said, *, thorough: bool) -> dict[str, Misalignment]:
+    found: dict[str, Misalignment] = {}
+    for scene in dataset.scenes:
+        if scene.labels is None:
+            continue
+        try:
+            measured = measure_offset(scene, dataset) if thorough else measure_offset(scene, dataset, parts=1)
+        except TerrasegError:
+            # What is wrong with its labels is said by the survey, which reads all of them.
+            continue
+        if measured is not None and measured.is_sure:
+            found[scene.name] = measured
+    off = [m for m in found.values() if m.is_off]
+    if off:
+        first = off[0]
+        which = f"the labels of {first.scene} lie" if len(off) == 1 else f"the labels of {len(off)} scenes lie"
+        example = "" if len(off) == 1 else f", those of {first.scene}"
+        said.problems.append(
+            f"{which} beside what they show{example} by {first.offset.length:.0f} px ({_where(first)}): check the CRS of both "
+            f"in a GIS, or move the labels with the line {shift_setting(off, _shifted(dataset))} under [data]"
+        )
+    worth = [m for m in found.values() if m.offset.length >= SURE_ENOUGH] if thorough else off
+    if worth:
+        said.settings.append(shift_setting(worth, _shifted(dataset)))
+    elif thorough:
+        said.notes.append(
+            f"the labels of {len(found)} scenes lie on what they show, to a pixel or two: no shift is needed"
+        )
+    return found
+
+
+def _shifted(dataset: Dataset) -> list[Scene]:
+    return [scene for scene in dataset.scenes if any(scene.shift)]
+
+
+def _where(found: Misalignment) -> str:
+    """Which way the labels lie off: the opposite of where they have to go."""
+    rows, cols = found.offset.rows, found.offset.cols
+    parts = [f"{abs(cols)} px {'left' if cols > 0 else 'right'}"] if cols else []
+    parts += [f"{abs(rows)} px {'up' if rows > 0 else 'down'}"] if rows else []
+    return " and ".join(parts)
+
+
+def _surveyed(dataset: Dataset, said: _Said, progress: Progress | None) -> Survey | None:
+    """The survey of the scenes; None where one cannot be read, and where what was wrong has left no labelled one."""
+    if said.problems and not any(scene.labels is not None for scene in dataset.scenes):
+        return None
+    try:
+        return survey_dataset(dataset, progress)
+    except TerrasegError as error:
+        said.problems += [] if str(error) in said.problems else [str(error)]
+        return None
+
+
+def _inspect_split(split: Dataset, survey: Survey, report: SplitReport, patch: int, said: _Said) -> int:
+    """Says what the split gives rise to; the number of validation pixels near training ground."""
+    said.warnings += report.warnings
+    near = near_training(split, survey.overlaps, patch)
+    total = sum(area_of(s.validation) for s in split.scenes)
+    if near:
+        names = ", ".join(list(near)[:SHOWN]) + (", ..." if len(near) > SHOWN else "")
+        said.notes.append(
+            f"{sum(near.values()):,} of {total:,} validation pixels lie within a training patch ({patch} px) of training ground "
+            f"({names}); the gap between them is as wide as pixels stay alike"
+        )
+    twins = [o for o in survey.overlaps if o.share >= NEAR_DUPLICATE]
+    if twins:
+        pairs = "; ".join(f"{o.one} and {o.other}" for o in twins[:SHOWN])
+        said.warnings.append(
+            f"{len(twins)} pairs of scenes show nearly the same ground ({pairs}): one of each is enough"
+        )
+    partly = len(survey.overlaps) - len(twins)
+    if partly:
+        said.notes.append(f"{partly} pairs of scenes share some ground: they stand on one side of the split")
+    pixels = _class_pixels(split, survey)
+    missing = [name for name, count in zip(split.legend.names, pixels, strict=True) if count == 0]
+    if missing:
+        said.problems.append(f"no pixel is labelled {', '.join(missing)}: remove the class or mend its labels")
+    if not any(s.train for s in split.scenes):
+        said.problems.append("no labelled scene is left to train on: fewer test or validation scenes are needed")
+    return sum(near.values())
+
+
+def _class_pixels(dataset: Dataset, survey: Survey) -> tuple[int, ...]:
+    counts = [c.sum(axis=(0, 1)) for c in survey.counts.values()]
+    total = np.sum(counts, axis=0) if counts else np.zeros(len(dataset.legend), dtype=np.int64)
+    return tuple(int(n) for n in total[: len(dataset.legend)])
+
+
+def _inspected(
+    dataset: Dataset,
+    files: tuple[LabelFacts, ...],
+    offsets: dict[str, Misalignment],
+    said: _Said,
+    survey: Survey | None = None,
+) -> Inspection:
+    windows = {role: [area_of(s.windows(role)) for s in dataset.scenes] for role in ("train", "validation")}
+    return Inspection(
+        scenes=tuple(_row(scene, dataset, offsets, survey) for scene in dataset.scenes),
+        labels=files,
+        classes=dataset.legend.names,
+        class_pixels=() if survey is None else _class_pixels(dataset, survey),
+        train_pixels=sum(windows["train"]),
+        validation_pixels=sum(windows["validation"]),
+        problems=tuple(said.problems),
+        warnings=tuple(said.warnings),
+        notes=tuple(said.notes),
+        settings=tuple(said.settings),
+    )
+
+
+def _row(scene: Scene, dataset: Dataset, offsets: dict[str, Misalignment], survey: Survey | None) -> SceneCheck:
+    grid = scene.grid
+    both = "train and validation" if scene.validation else "train"
+    role = "test" if scene.is_test else both if scene.train else "validation" if scene.validation else "map only"
+    row = SceneCheck(
+        scene.name, scene.imagery.paths[0], scene.labels, grid.height, grid.width, grid.gsd_m, grid.crs, role
+    )
+    if scene.name in offsets:
+        offset = offsets[scene.name].offset
+        row = replace(row, offset_px=(offset.rows, offset.cols))
+    if survey is None or scene.name not in survey.counts:
+        return row
+    kinds, pixels = survey.counts[scene.name].sum(axis=(0, 1)), grid.height * grid.width
+    labelled = int(kinds[-1] if dataset.coding.overlapping else kinds.sum())
+    shares = tuple(float(n) / max(1, labelled) for n in kinds[: len(dataset.legend)])
+    valid = survey.valid.get(scene.name, pixels) / pixels
+    return replace(row, valid_share=valid, labelled_share=labelled / pixels, class_shares=shares)
