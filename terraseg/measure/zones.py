@@ -16,9 +16,9 @@ from terraseg.core.coding import Coding
 from terraseg.core.grid import Grid, same_crs
 from terraseg.core.polygons import VectorLabels
 from terraseg.core.window import Window, cut
-from terraseg.errors import CrsMissing, NoOverlap
+from terraseg.errors import CrsMissing, GridMismatch, NoOverlap
 from terraseg.pixels.coverage import Edges, coverage, edges_of
-from terraseg.shapes.ground import ground_area_m2, parse_crs
+from terraseg.shapes.ground import ground_area_m2, parse_crs, to_degrees
 from terraseg.shapes.pixelarea import PixelAreas
 
 ZoneKind = Literal["district", "cell"]
@@ -66,7 +66,7 @@ def zones_of_districts(districts: VectorLabels, grid: Grid, *, source: str) -> Z
     """The districts that reach onto a map, in its CRS; `source` names their file in messages.
 
     Edges are straight in the districts' own CRS and keep to that course on the map. Raises `CrsMissing` when one of both has
-    no CRS, `NoOverlap` when no district touches the map.
+    no CRS, `NoOverlap` when no district touches the map, `GridMismatch` for one with vertices where its CRS has no ground.
     """
     if (districts.crs is None) != (grid.crs is None):
         which = source if districts.crs is None else "the map"
@@ -78,6 +78,7 @@ def zones_of_districts(districts: VectorLabels, grid: Grid, *, source: str) -> Z
         area = shapely.area(geometry) / abs(_determinant(grid))
         placed = geometry
     else:
+        _check_on_ground(names, to_degrees(geometry, districts.crs), source)
         area = ground_area_m2(geometry, districts.crs)
         placed = geometry if same_crs(districts.crs, grid.crs) else _carried(geometry, districts.crs, grid)
     zones = Zones(names, placed, area, "district", grid.crs)
@@ -85,6 +86,15 @@ def zones_of_districts(districts: VectorLabels, grid: Grid, *, source: str) -> Z
     if not meets.any():
         raise NoOverlap(f"none of the {len(zones)} polygons of {source} touches the map: pass districts of its area")
     return zones.rows(meets)
+
+
+def _check_on_ground(names: NDArray[np.str_], degrees: NDArray[np.object_], source: str) -> None:
+    lost = names[~np.isfinite(shapely.bounds(degrees)).all(axis=1) & ~shapely.is_empty(degrees)]
+    if len(lost):
+        raise GridMismatch(
+            f"{len(lost)} polygon(s) of {source} have vertices where their CRS has no ground, the first is {str(lost[0])!r}: "
+            "repair them, or set the file's CRS right (ogr2ogr -a_srs)"
+        )
 
 
 def _named(values: NDArray[np.str_]) -> NDArray[np.str_]:

@@ -6,6 +6,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Geod, Transformer
+from pyproj.exceptions import ProjError
+
+from terraseg.errors import GridMismatch
 
 Affine6 = tuple[float, float, float, float, float, float]
 
@@ -28,10 +31,19 @@ def ellipsoid(crs: str) -> Geod:
 
 @lru_cache(maxsize=64)
 def to_longitude_latitude(crs: str) -> Transformer:
-    """A transformer from the CRS to longitude and latitude in degrees on its own datum."""
+    """A transformer from the CRS to longitude and latitude in degrees on its own datum.
+
+    Raises `GridMismatch` for a CRS from which no way leads there.
+    """
     parsed = parse_crs(crs)
     geodetic = parsed.geodetic_crs
-    return Transformer.from_crs(parsed, geodetic if geodetic is not None else "EPSG:4326", always_xy=True)
+    try:
+        return Transformer.from_crs(parsed, geodetic if geodetic is not None else "EPSG:4326", always_xy=True)
+    except ProjError as error:
+        raise GridMismatch(
+            f"no way leads from the CRS {parsed.name!r} to degrees ({error}), so nothing can be measured in it: the file's CRS "
+            "is damaged or unknown here, set it anew (gdal_edit.py -a_srs, ogr2ogr -a_srs)"
+        ) from error
 
 
 def to_degrees(geometries: NDArray[np.object_], crs: str) -> NDArray[np.object_]:

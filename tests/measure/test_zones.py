@@ -10,7 +10,7 @@ from terraseg.core.classes import LandClass, Legend
 from terraseg.core.classreader import ClassArray
 from terraseg.core.grid import Grid
 from terraseg.core.polygons import VectorLabels
-from terraseg.errors import BadOption, CrsMissing, NoOverlap, UnknownClass
+from terraseg.errors import BadOption, CrsMissing, GridMismatch, NoOverlap, UnknownClass
 from terraseg.measure.cells import metric_crs, parse_cell, zones_of_cells
 from terraseg.measure.stats import class_areas
 from terraseg.measure.zones import ground_by_zone, zones_of_districts
@@ -161,3 +161,11 @@ def test_the_maps_own_crs_serves_where_its_metres_are_metres() -> None:
     assert metric_crs(Grid("EPSG:4326", (0.5, 0, 10.0, 0, -0.5, 60.0), 50, 60)).startswith("+proj=laea")
     mars = metric_crs(Grid("IAU_2015:49900", (0.01, 0, 10.0, 0, -0.01, 10.0), 50, 60))
     assert "+R=33" in mars
+
+
+def test_districts_with_vertices_off_the_world_are_refused() -> None:
+    far = shapely.Polygon([(330_000, 3_066_000), (1e30, 3_066_000), (330_000, 3_065_000)])
+    near = shapely.box(330_000, 3_065_900, 330_100, 3_066_000)
+    districts = VectorLabels(np.array([near, far]), np.array(["a", "b"]), "EPSG:32645")
+    with pytest.raises(GridMismatch, match=r"1 polygon\(s\) of d.gpkg .* the first is 'b'"):
+        zones_of_districts(districts, GRIDS["utm"], source="d.gpkg")

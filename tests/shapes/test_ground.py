@@ -5,6 +5,7 @@ import pytest
 import shapely
 from pyproj import Geod, Transformer
 
+from terraseg.errors import GridMismatch
 from terraseg.shapes.ground import (
     ground_area_m2,
     ground_length_m,
@@ -108,3 +109,9 @@ def test_a_polygon_around_the_pole_is_measured_too() -> None:
     assert ground_area_m2(np.array([cap]), "EPSG:3995")[0] == pytest.approx(
         cap.area * (ground_length_m(np.array([cap]), "EPSG:3995")[0] / cap.length) ** 2, rel=1e-4
     )
+
+
+def test_a_crs_without_a_way_to_degrees_is_refused_in_words() -> None:
+    nowhere = 'ENGCRS["site grid",EDATUM["site"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'
+    with pytest.raises(GridMismatch, match=r"'site grid' to degrees .* set it anew"):
+        to_longitude_latitude(nowhere)
