@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 from terraseg.store.classmap import read_class_map  # noqa: E402  # keeps to the order of the tests
 from terraseg.store.header import RasterFacts  # noqa: E402  # keeps to the order of the tests
+from terraseg.store.opening import open_source  # noqa: E402  # keeps to the order of the tests
 from tests.test_tricky import RASTERS, TRICKY, Outcome, Reading, examine, gdal_reading  # noqa: E402  # found by the line above
 
 PAGE = ROOT / "docs" / "rasters.md"
@@ -60,7 +61,7 @@ def traits(path: Path, facts: RasterFacts) -> list[str]:
     found += (
         ["NaN as nodata" if np.isnan(facts.nodata) else f"nodata {facts.nodata:g}"] if facts.nodata is not None else []
     )
-    with rasterio.open(path) as dataset:
+    with open_source(path) as dataset:
         flags = {flag.name for flag in dataset.mask_flag_enums[0]}
     found += ["mask"] if "per_dataset" in flags and not facts.has_alpha else []
     found += ["turned"] if b or d else []
@@ -96,7 +97,7 @@ def made(outcome: Outcome, reading: Reading) -> str:
     off = int((mapped != reading.valid).sum())
     count = pyogrio.read_info(outcome.polygons, layer=outcome.polygons.stem)["features"]
     same = "valid to the pixel" if off == 0 else f"{off:,} pixels of the rim differ from GDAL's warp"
-    return f"{part}map on GDAL's grid, {same}; {count:,} polygons of the same area"
+    return f"{part}map on GDAL's grid, {same}; {count:,} polygon{'' if count == 1 else 's'}, of the same area in sum"
 
 
 if __name__ == "__main__":

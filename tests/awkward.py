@@ -1,7 +1,7 @@
 """Makers of awkward rasters: every way to say that a pixel holds nothing, and every way to say where pixels lie."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,13 +64,13 @@ def write_masked(path: Path, pixels: NDArray[Any], valid: NDArray[np.bool_], how
     return path
 
 
-def write_palette(path: Path, entries: NDArray[Any], table: dict[int, tuple[int, ...]], **profile: Any) -> Path:
+def write_palette(path: Path, entries: NDArray[Any], table: Mapping[int, tuple[int, ...]], **profile: Any) -> Path:
     """A picture of one band of entries in a colour table."""
     height, width = entries.shape
     shape = {"driver": "GTiff", "count": 1, "height": height, "width": width, "dtype": str(entries.dtype)}
     with _silent(), rasterio.open(path, "w", **(shape | profile)) as dataset:
         dataset.write(entries[None])
-        dataset.write_colormap(1, table)
+        dataset.write_colormap(1, dict(table))
     return path
 
 

@@ -230,9 +230,11 @@ def test_every_raster_is_mapped_where_gdal_sees_it_or_refused_in_one_sentence(na
         return
     assert outcome.refusal == ""
     assert outcome.class_map is not None
+    assert outcome.facts is not None
     reading = gdal_reading(path, outcome.window)
     with read_class_map(outcome.class_map) as raster:
         assert_same_place(raster.grid, reading.grid)
+        assert raster.grid.same_place(outcome.facts.grid)
         mapped = raster.read(reading.window) != 255
         assert raster.grid.window == reading.window or not (raster.read(Window(0, 0, 1, 1)) != 255).any()
     off = (mapped != reading.valid).mean()

@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from terraseg.core.modelspec import ModelSpec
 from terraseg.core.scorer import Precision
 from terraseg.engines.batch import checked_batch, no_images
 from terraseg.engines.graph import graph_path
+from terraseg.engines.mapped import forget_pages, lean_graph
 from terraseg.errors import BrokenBundle
 from terraseg.store.bundle import read_spec
 
@@ -54,9 +56,10 @@ class OpenVinoScorer:
             while len(self.requests) >= SHAPES_KEPT:
                 self.requests.popitem(last=False)
             # What opening has read serves the first shape, and goes: its weights take as much memory as the compiled ones.
-            graph = self.graphs.pop() if self.graphs else openvino.Core().read_model(self.path)
+            graph = self.graphs.pop() if self.graphs else read_graph(openvino.Core(), self.path)
             graph.reshape(list(shape))
             found = openvino.Core().compile_model(graph, "CPU", self.settings).create_infer_request()
+            forget_pages(self.path)
         self.requests[shape] = found
         return found
 
@@ -81,13 +84,25 @@ def open_openvino(bundle: Path, *, threads: int | None = None, precision: Precis
         "CPU_RUNTIME_CACHE_CAPACITY": 0,
     }
     try:
-        graph = core.read_model(path)
+        graph = read_graph(core, path)
     except RuntimeError as error:
         raise BrokenBundle(f"{path} cannot be opened by OpenVINO ({error}): use the engine 'onnx'") from error
     version = openvino.get_version().split("-")[0]
     counting = "INT8" if precision == "int8" else {"f32": "FP32", "bf16": "BF16"}[hint]
     device = f"OpenVINO {version} on the CPU, {count} thread{'s' if count > 1 else ''}, {counting}"
     return OpenVinoScorer(spec, device, path, settings, [graph])
+
+
+def read_graph(core: openvino.Core, path: Path) -> openvino.Model:
+    """The graph of a file, its weights mapped from it where the folder can be written to for a moment, else read."""
+    try:
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", suffix=".onnx") as lean:
+            lean.write(lean_graph(path))
+            lean.flush()
+            return core.read_model(lean.name)
+    except (OSError, ValueError, RuntimeError):
+        # A folder that cannot be written to, another system's rules, or a file that OpenVINO shall judge as it is.
+        return core.read_model(path)
 
 
 def _capabilities(core: openvino.Core) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from terraseg import __version__
 from terraseg.core.dataset import Imagery
@@ -27,10 +28,9 @@ from terraseg.store.classmap import ByteReader, open_confidence, read_class_map
 from terraseg.store.layermap import is_layer_map, read_layer_map
 from terraseg.store.maplayers import CONFIDENCE, layer_path
 from terraseg.store.marks import raster_marks
-from terraseg.vectorize.centerlines import center_lines_of
-from terraseg.vectorize.layers import polygons_of_layers
-from terraseg.vectorize.options import VectorizeOptions
-from terraseg.vectorize.polygons import polygon_batches, polygons_of
+
+if TYPE_CHECKING:
+    from terraseg.vectorize.options import VectorizeOptions
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,16 @@ def _inputs_key(imagery: Imagery, model: Model) -> str:
     return key_for(raster_marks(imagery.paths), engine)
 
 
-def polygons_file(class_map: Path, out: Path, options: VectorizeOptions) -> int:
+def polygons_file(class_map: Path, out: Path, options: "VectorizeOptions") -> int:
     """Writes the polygons of a class map, with their confidence where its raster lies beside it; gives their number.
 
     Centre lines, where they are asked for, become a layer beside them.
     """
-    # It loads a table library where one is installed: a second, and 70 MB, that no prediction needs.
+    # They load scipy, and a table library where one is installed: a second, and 90 MB, that no prediction needs.
     from terraseg.store.vector import write_polygons
+    from terraseg.vectorize.centerlines import center_lines_of
+    from terraseg.vectorize.layers import polygons_of_layers
+    from terraseg.vectorize.polygons import polygon_batches
 
     beside = layer_path(class_map, CONFIDENCE)
     overlapping = is_layer_map(class_map)
@@ -136,8 +139,11 @@ def polygons_file(class_map: Path, out: Path, options: VectorizeOptions) -> int:
     return count
 
 
-def map_polygons(class_map: Path, confidence: ByteReader | None, options: VectorizeOptions) -> PolygonTable:
+def map_polygons(class_map: Path, confidence: ByteReader | None, options: "VectorizeOptions") -> PolygonTable:
     """The polygons of a class map, or of a map of overlapping classes."""
+    from terraseg.vectorize.layers import polygons_of_layers
+    from terraseg.vectorize.polygons import polygons_of
+
     if is_layer_map(class_map):
         with read_layer_map(class_map) as layers:
             return polygons_of_layers(layers, confidence=confidence, options=options)

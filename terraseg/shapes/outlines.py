@@ -99,7 +99,9 @@ def _drawn(samples: Samples, rings: Rings, least_iou: float) -> Drawn:
     drawn, overlap = redrawn(samples, group, raw, least_iou=least_iou)
     circles, centre, radius = circles_of(samples, raw)
     is_round = np.zeros(len(raw), dtype=np.bool_)
-    is_round[circles] = overlaps(raw[circles], round_polygons(centre[circles], radius[circles])) > overlap[circles]
+    straight = ring_polygons(drawn.x, drawn.y, drawn.offsets, drawn.is_good)[circles]
+    round_ = round_polygons(centre[circles], radius[circles])
+    is_round[circles] = overlaps(raw[circles], round_) > overlaps(raw[circles], straight)
     drawn = _with_circles(drawn, samples, is_round, (centre, radius))
     overlap[is_round] = 1.0
     return Drawn(drawn.x, drawn.y, drawn.offsets, drawn.edge, overlap >= least_iou)

@@ -47,10 +47,11 @@ def regularize(partition: Partition, *, chosen: NDArray[np.bool_], least_iou: fl
     accepted = rings.is_good.copy()
     before = outlines_of(arcs, partition.nodes)
     raw = outlines_of(_as_floats(partition.raw), _of(partition.nodes, partition.raw_of))
+    fresh = None
     while True:
         changed = _apply(arcs, partition, rings, accepted)
         after = replace(before, arcs=changed.arcs)
-        bad = crossing_arcs(changed.arcs, changed.moved)
+        bad = crossing_arcs(changed.arcs, changed.moved, fresh=fresh)
         if not bad.any():
             bad = _turned_over(before, after, changed.moved)
         if not bad.any():
@@ -60,6 +61,8 @@ def regularize(partition: Partition, *, chosen: NDArray[np.bool_], least_iou: fl
         if len(guilty) == 0:
             return changed.arcs
         accepted[guilty] = False
+        # Of all other arcs it is known by now that none cross.
+        fresh = np.isin(changed.rings, guilty).any(axis=1)
 
 
 def _as_floats(arcs: Arcs) -> Arcs:

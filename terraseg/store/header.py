@@ -17,6 +17,8 @@ from terraseg.store.opening import grid_of, open_source, placed_note, placement_
 
 READ_TYPES = frozenset("int8 uint8 int16 uint16 int32 uint32 float16 float32 float64".split())
 """Pixel types that a model can be made for."""
+MEASURED = (0.0, 65_535.0)
+"""Stored numbers that a sensor may give; a declared nodata outside is never imagery."""
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 COLORS = ("red", "green", "blue")
 
@@ -69,7 +71,8 @@ class OpenImage:
     """An open file of imagery: its dataset, warped where it has no transform of its own, and what its header says.
 
     `source` is the file itself, in its own pixels. `colors` is the (entries, 4) table of a picture that has one, whose three
-    channels are read from its only band. `alpha` is the number of the channel that holds alpha, None without one. Raises
+    channels are read from its only band. `alpha` is the number of the channel that holds alpha, None without one. `fill` is
+    what a warp puts where a band holds nodata that no sensor measures, None where there is no such. Raises
     `UnreadableFile`, and `BandMismatch` for pixels that no model can read.
     """
 
@@ -91,12 +94,16 @@ class OpenImage:
         self.channels = (1, 2, 3) if self.colors is not None else _channels(source, self.alpha)
         _refuse_types(self.path, [source.dtypes[c - 1] for c in self.channels if c <= source.count])
         self.notes: tuple[str, ...] = ()
+        self.fill: float | None = None
         placement = placement_of(source)
         if placement is not None:
             how = Resampling.bilinear if self.colors is None else Resampling.nearest
             stored = None if nodata is None else self.scaling(1).stored(nodata)
-            self.dataset = warped(source, placement, resampling=how, nodata=stored, alpha=self.alpha)
-            self.alpha = self.alpha or self.dataset.count
+            declared = [stored] if stored is not None else [self.declared_nodata(c) for c in self.channels]
+            if self.alpha is None:
+                self.fill = next((value for value in declared if not is_measured(value)), None)
+            self.dataset = warped(source, placement, resampling=how, nodata=stored, alpha=self.alpha, fill=self.fill)
+            self.alpha = self.alpha or (self.dataset.count if self.fill is None else None)
             self.notes = (placed_note(source, placement, grid_of(self.dataset)),)
         refuse_nowhere(self.path, grid_of(self.dataset))
         self.notes += _notes(self)
@@ -135,7 +142,9 @@ class OpenImage:
         return stored if self.scaling(channel).is_none else str(np.result_type(stored, np.float32))
 
     def declared_nodata(self, channel: int) -> float | None:
-        """The stored number that the file declares to mean "no data" in a channel."""
+        """The stored number that means "no data" in a channel, as the file declares it or a warp writes it."""
+        if self.fill is not None:
+            return self.fill
         value = self.source.nodatavals[0 if self.colors is not None else channel - 1]
         return None if value is None else float(value)
 
@@ -164,6 +173,11 @@ def read_facts(path: str | Path) -> RasterFacts:
             is_product=any(tag.startswith("TERRASEG_") for tag in image.source.tags()),
             notes=image.notes,
         )
+
+
+def is_measured(stored: float | None) -> bool:
+    """False for a nodata value that no sensor gives: where it stands in one band, the others do not matter."""
+    return stored is None or bool(np.isnan(stored)) or MEASURED[0] <= stored <= MEASURED[1]
 
 
 def _notes(image: OpenImage) -> tuple[str, ...]:

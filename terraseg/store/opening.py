@@ -76,7 +76,11 @@ def open_dataset(path: str | Path) -> rasterio.DatasetReader:
     """
     source = open_source(path)
     placement = placement_of(source)
-    return source if placement is None else warped(source, placement, resampling=Resampling.nearest)
+    if placement is None:
+        return source
+    colors = source.colorinterp
+    alpha = colors.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in colors else None
+    return warped(source, placement, resampling=Resampling.nearest, alpha=alpha)
 
 
 def open_source(path: str | Path) -> rasterio.DatasetReader:
@@ -162,11 +166,13 @@ def warped(
     resampling: Resampling,
     nodata: float | None = None,
     alpha: int | None = None,
+    fill: float | None = None,
 ) -> Any:
     """A raster laid north-up on the ground as it is read, with alpha as its last band: 0 where nothing is.
 
     Size and pixel are those that gdalwarp chooses. A pixel of several bands counts as nodata where all hold it. `nodata`
-    takes the place of what the file declares, `alpha` is a band that holds alpha though it is not declared so.
+    takes the place of what the file declares, `alpha` is the band that holds alpha already. With `fill` there is no alpha:
+    each band keeps out its own nodata, and holds that value there and where nothing is.
     """
     said = {} if nodata is None else {"src_nodata": nodata}
     said |= {} if alpha is None else {"src_alpha": alpha}
@@ -177,9 +183,9 @@ def warped(
             src_crs=placement.crs,
             crs=placement.crs,
             resampling=resampling,
-            add_alpha=alpha is None and ColorInterp.alpha not in source.colorinterp,
-            nodata=None,
-            UNIFIED_SRC_NODATA="YES",
+            add_alpha=fill is None and alpha is None,
+            nodata=fill,
+            UNIFIED_SRC_NODATA="YES" if fill is None else "PARTIAL",
             **said,
             **placement.options,
         )

@@ -19,11 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import MaskFlags
 
-from terraseg.store.header import OpenImage
+from terraseg.store.header import OpenImage, is_measured
 from terraseg.store.opening import translated
-
-MEASURED = (0.0, 65_535.0)
-"""Stored numbers that a sensor may give; a declared nodata outside is never imagery."""
 
 Region = Any
 """A rasterio window."""
@@ -78,7 +75,7 @@ class Validity:
         """Rule 3 for one band."""
         fine = np.isfinite(band.stored) if band.stored.dtype.kind == "f" else np.ones(band.stored.shape, dtype=np.bool_)
         nodata = self.value(band.file, band.channel)
-        if nodata is not None and not MEASURED[0] <= nodata <= MEASURED[1]:
+        if not is_measured(nodata):
             fine &= ~equal(band.stored, nodata)
         image = self.files[band.file]
         return fine if image.colors is None else fine & (image.colors[band.stored, 3] > 0)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from rasterio.enums import ColorInterp
 
 from terraseg.core.dataset import Imagery
@@ -78,7 +79,8 @@ def test_scale_and_offset_are_applied_band_by_band(tmp_path: Path) -> None:
     assert (read[1] == pixels[1]).all()
     only = Imagery((str(path),), ("band_1",), 7 * 1e-4 - 0.1, (1,))
     with open_raster(only) as raster:
-        assert raster.nodata == (pytest.approx(7 * 1e-4 - 0.1),)
+        (nodata,) = raster.nodata
+        assert nodata == pytest.approx(7 * 1e-4 - 0.1)
 
 
 def test_a_scale_of_nothing_is_no_scale(tmp_path: Path) -> None:
@@ -93,8 +95,6 @@ def test_an_undeclared_alpha_stays_one_through_a_warp(tmp_path: Path) -> None:
     pixels[3, :2] = 0
     colors = (*(ColorInterp[name] for name in RGB), ColorInterp.undefined)
     path = write_points(tmp_path / "a.tif", pixels, GRID, photometric="rgb")
-    import rasterio
-
     with rasterio.open(path, "r+") as dataset:
         dataset.colorinterp = colors
     facts = read_facts(path)

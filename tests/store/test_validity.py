@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 from terraseg.core.dataset import Imagery
 from terraseg.store.raster import open_raster
 from terraseg.store.validity import equal
-from tests.awkward import MASKINGS, RGB, band_nodata_vrt, hole, write_masked, write_palette, write_points, write_tiff
+from tests.awkward import (
+    MASKINGS,
+    RGB,
+    band_nodata_vrt,
+    hole,
+    turned,
+    write_masked,
+    write_palette,
+    write_points,
+    write_tiff,
+)
 from tests.makers import make_grid, make_pixels
 
 
@@ -144,6 +154,23 @@ def test_ground_that_a_warp_does_not_reach_is_not_valid(tmp_path: Path) -> None:
     assert (valid != middle).mean() < 0.03
     told = write_points(tmp_path / "b.tif", pixels, grid)
     assert (valid_of(told, names, nodata=0) == valid).all()
+
+
+def test_no_nodata_is_mixed_into_its_neighbours_by_a_warp(tmp_path: Path) -> None:
+    """-9999 in one band of two, on a turned raster: a mean with it would be a number that nobody declared."""
+    grid = turned(make_grid(40, 60), 20.0)
+    pixels = np.full((2, 40, 60), 100, dtype=np.int16)
+    pixels[1, 10:20, 10:20] = -9999
+    path = write_points(tmp_path / "a.tif", pixels, grid, nodata=-9999)
+    with open_raster(Imagery((str(path),), ("band_1", "band_2"))) as raster:
+        patch = raster.read(raster.grid.window)
+    assert set(np.unique(patch.pixels[:, patch.valid]).tolist()) == {100}
+    share = (
+        patch.valid.sum()
+        * abs(np.linalg.det(np.reshape(raster.grid.transform, (2, 3))[:, :2]))
+        / grid.pixel_size[0] ** 2
+    )
+    assert share == pytest.approx(40 * 60 - 100, rel=0.02)
 
 
 @pytest.mark.parametrize(("stored", "nodata", "same"), [
