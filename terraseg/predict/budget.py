@@ -13,7 +13,7 @@ from terraseg.pixels.tiling import Lattice, fitted_axis, square_lattice
 from terraseg.predict.cells import STRIP
 from terraseg.predict.memory import MEGABYTE
 from terraseg.predict.options import PredictOptions
-from terraseg.store.mapwriter import HALVES_BYTES
+from terraseg.store.mapwriter import BLOCK, HALVES_BYTES
 
 READ_AHEAD = 3
 """Tiles that wait for the scorer."""
@@ -23,6 +23,10 @@ WRITE_BEHIND = 3
 """Cells that wait for the writer."""
 USUAL_ARRAYS = 256 * MEGABYTE
 """What the arrays may take where no budget is given."""
+USUAL_PANEL = 40 * MEGABYTE
+"""What a panel takes of it, so that a vast raster needs no more memory than a large one: 29,000 px with six classes."""
+TILES_ACROSS = 24
+"""Tiles in a row that a panel holds at least where memory allows: those at its border are scored twice."""
 USUAL_CACHE, LEAST_CACHE = 32 * MEGABYTE, 16 * MEGABYTE
 """GDAL's cache of decoded blocks of the input."""
 SLACK = 24 * MEGABYTE
@@ -31,7 +35,7 @@ SLACK = 24 * MEGABYTE
 LONGER, SHORTER = 7 / 4, 1 / 2
 """Tiles are longer and overlap less than the model's own where they stand on its stride: they agree better there."""
 SCORE_BYTES = 20_000_000
-"""What the scores of one such tile may take."""
+"""What the scores of one such tile may take; twice that for a network on a coarser grid."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,11 @@ def plan_lattice(grid: Grid, spec: ModelSpec, options: PredictOptions, halo: int
     if halo is not None:
         return _exact_lattice(grid, spec, options, halo)
     if options.tile is None and options.overlap is None:
-        overlap = max(1, int(SHORTER * spec.overlap) // spec.stride) * spec.stride
-        longest = min(int(LONGER * spec.tile), isqrt(SCORE_BYTES // (4 * len(spec.legend))))
+        # To a network on a coarser grid a tile shows little: it needs more of it, and a wider rim.
+        coarse = spec.reduction > 1
+        overlap = max(1, int(spec.overlap * (1 if coarse else SHORTER)) // spec.stride) * spec.stride
+        longest = int(spec.tile * (2 * LONGER if coarse else LONGER))
+        longest = min(longest, isqrt(SCORE_BYTES * (2 if coarse else 1) // (4 * len(spec.legend))))
         longest = max(longest, spec.tile, overlap + spec.stride)
         return Lattice(*(fitted_axis(side, longest, overlap, spec.stride) for side in (grid.height, grid.width)))
     tile = spec.tile if options.tile is None else options.tile
@@ -104,8 +111,9 @@ def plan_sweep(
     """
     batch = batch_size(lattice, options)
     if options.max_ram_bytes is None:
-        room = max(USUAL_ARRAYS, needs.fixed + needs.per_column) - needs.fixed
-        return SweepPlan(lattice, room // needs.per_column, batch, USUAL_CACHE)
+        most = max(1, (USUAL_ARRAYS - needs.fixed) // needs.per_column)
+        enough = max(USUAL_PANEL // needs.per_column, TILES_ACROSS * lattice.cols.step // BLOCK)
+        return SweepPlan(lattice, max(1, min(most, enough)), batch, USUAL_CACHE)
     held = int(settled_mb * MEGABYTE) + SLACK + needs.fixed
     least = held + needs.per_column + LEAST_CACHE
     if options.max_ram_bytes < least:

@@ -1,5 +1,6 @@
 """A sweep's lattice, and what of it fits into memory."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,12 +69,31 @@ def test_without_a_budget_any_number_of_classes_can_be_predicted(classes: int) -
     assert make_plan(make_grid(5000, 5000), many_classes(classes), PredictOptions()).panel_columns >= 1
 
 
+@pytest.mark.parametrize("classes", [2, 6, 64])
+def test_without_a_budget_panels_have_a_bounded_width_and_few_tiles_at_borders(classes: int) -> None:
+    plan = make_plan(make_grid(60_000, 60_000), many_classes(classes), PredictOptions())
+    needs = sweep_needs(plan.lattice, many_classes(classes), PredictOptions(), 512, 2)
+    assert plan.panel_columns * 512 >= 16 * plan.lattice.cols.step
+    taken = plan.panel_columns * needs.per_column
+    assert taken <= 40 * MEGABYTE or plan.panel_columns * 512 <= 24 * plan.lattice.cols.step
+
+
 def test_tiles_fit_the_raster_and_stand_on_the_stride() -> None:
     lattice = plan_lattice(make_grid(6000, 700), many_classes(6), PredictOptions())
     assert (lattice.tile, lattice.rows.count, lattice.cols.count) == ((896, 704), 7, 1)
     assert 7 * 896 * 704 < 1.06 * 6000 * 700
     many = plan_lattice(make_grid(6000, 6000), many_classes(64), PredictOptions())
     assert max(many.tile) <= 512, "the scores of many classes take much memory"
+
+
+def test_a_network_on_a_coarser_grid_sees_larger_tiles_that_overlap_as_its_model_says() -> None:
+    fine = replace(many_classes(2), tile=512, overlap=64)
+    coarse = replace(fine, tile=1024, overlap=256, stride=128, reduction=4)
+    near, far = (plan_lattice(make_grid(7168, 2048), spec, PredictOptions()) for spec in (fine, coarse))
+    assert near.rows.overlap == 32
+    assert far.rows.overlap == 256
+    assert far.cols.count == 1, "a width of 512 of the network's pixels is one tile"
+    assert near.cols.tile < far.cols.tile
 
 
 def test_options_override_the_models_tile_and_overlap(make_spec: Any) -> None:
