@@ -49,7 +49,9 @@ class Runner:
     """A process that runs command lines, started anew when it is used up, hangs or dies."""
 
     def __init__(self, command: tuple[str, ...] = (sys.executable, str(CHILD))) -> None:
-        self._command, self._process, self._served = command, None, 0
+        self._command = command
+        self._process: subprocess.Popen[str] | None = None
+        self._served = 0
 
     def run(self, arguments: tuple[str, ...]) -> Outcome:
         """The outcome of one command line."""
@@ -75,7 +77,8 @@ class Runner:
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
-        self._process, self._served = None, 0
+        self._process = None
+        self._served = 0
 
     def _ready(self) -> "subprocess.Popen[str]":
         if self._process is not None and self._served >= REUSED:

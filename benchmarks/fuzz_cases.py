@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 KINDS = ("geotiff", "geojson", "geopackage", "png", "toml", "bundle")
 SIDE = 96
@@ -295,7 +296,7 @@ def _write_rasters(folder: Path) -> None:
     pixels = ground + rng.integers(0, 30, ground.shape)
     place = {"crs": "EPSG:32637", "transform": Affine(*GROUND), "height": SIDE, "width": SIDE, "driver": "GTiff"}
     tiles = {"tiled": True, "blockxsize": 32, "blockysize": 32}
-    files = {
+    files: dict[str, tuple[Any, dict[str, Any]]] = {
         "rgb": (pixels[:3].astype("uint8"), {"compress": "deflate", "photometric": "rgb", **tiles}),
         "deep": (pixels.astype("uint16") * 40, {"compress": "lzw", "predictor": 2, "nodata": 0}),
         "floats": (
@@ -338,7 +339,14 @@ def _write_vectors(folder: Path) -> None:
                 geometry_type="Point" if name == "survey" else "Polygon", driver=driver,
             )  # fmt: skip
     asset = {"href": "rgb.tif", "type": "image/tiff", "bands": [{"name": name} for name in ("red", "green", "blue")]}
-    item = {"type": "Feature", "stac_version": "1.1.0", "id": "scene", "geometry": None, "properties": {}, "links": []}
+    item: dict[str, Any] = {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "id": "scene",
+        "geometry": None,
+        "properties": {},
+        "links": [],
+    }
     asset["href"] = str(folder / "rgb.tif")
     (folder / "item.json").write_text(json.dumps(item | {"assets": {"image": asset}}, indent=1), encoding="utf-8")
 

@@ -8,7 +8,8 @@ splitting, object F1 at IoU 0.5, the width of streets, what regularisation saves
 valid.
 
 Speed: CPU time from a class map in memory to a finished GeoPackage, as a multiple of what rasterio.features.shapes takes
-to trace alone; the aim at --side 6000, 70,000 regions, is 6.
+to trace alone; the aim at --side 6000, 70,000 regions, is 6. Then the same map in strips of other heights: the polygons have
+to be the same byte by byte.
 
 Vast: peak memory of a map of --vast pixels a side, tiled from one town; the aim at 40000 is 1 GB.
 """
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,26 +125,26 @@ def _print_counts(every: list[Truth], plain: list[PolygonTable], name: str) -> N
         polygons_of(t.raster, options=VectorizeOptions(min_area_m2=LEAST_M2, split=(name,), classes=(name,)))
         for t in every
     ]
-    true = [_true_objects(t, identifier) for t in every]
-    apart = [_standing_apart(t, identifier) for t in every]
+    true = [true_objects(t, identifier) for t in every]
+    apart = [standing_apart(t, identifier) for t in every]
     scores = []
     for tables in (plain, split):
         found = [table.rows(table.class_id == identifier) for table in tables]
-        hits = sum(_hits(f, t) for f, t in zip(found, true, strict=True))
+        right = sum(hits(f, t) for f, t in zip(found, true, strict=True))
         count, wanted = sum(map(len, found)), sum(map(len, true))
-        alone = sum(_hits(f, a) for f, a in zip(found, apart, strict=True)) / max(1, sum(map(len, apart)))
-        scores.append(f"{count} ({count / wanted - 1:+.1%}), F1 {2 * hits / (count + wanted):.3f}, apart {alone:.1%}")
+        alone = sum(hits(f, a) for f, a in zip(found, apart, strict=True)) / max(1, sum(map(len, apart)))
+        scores.append(f"{count} ({count / wanted - 1:+.1%}), F1 {2 * right / (count + wanted):.3f}, apart {alone:.1%}")
     print(f"  {name}s, {sum(map(len, true))} seen: {scores[0]}; split: {scores[1]}")
 
 
-def _true_objects(truth: Truth, class_id: int) -> NDArray[np.object_]:
+def true_objects(truth: Truth, class_id: int) -> NDArray[np.object_]:
     """The visible part of each object of a class, by the pixels it owns, in map coordinates."""
     index = truth.town.legend.ids.index(class_id)
     visible = np.where(truth.town.labels == index, truth.owner, 0)
     return _polygons_by_number(visible, truth.town.grid)
 
 
-def _standing_apart(truth: Truth, class_id: int) -> NDArray[np.object_]:
+def standing_apart(truth: Truth, class_id: int) -> NDArray[np.object_]:
     """The objects of a class that touch no other one."""
     index = truth.town.legend.ids.index(class_id)
     mask = truth.town.labels == index
@@ -162,7 +163,7 @@ def _polygons_by_number(numbers: NDArray[np.int32], grid: Grid) -> NDArray[np.ob
     return whole[shapely.area(whole) >= LEAST_M2] if len(whole) else whole
 
 
-def _hits(table: PolygonTable, truth: NDArray[np.object_]) -> int:
+def hits(table: PolygonTable, truth: NDArray[np.object_]) -> int:
     """How many true objects have a polygon with an IoU of at least one half."""
     if len(truth) == 0 or len(table) == 0:
         return 0
@@ -249,6 +250,19 @@ def report_speed(side: int) -> None:
             write_polygons(polygon_batches(raster, options=options), Path(folder) / "map.gpkg")
             spent = time.process_time() - start
             print(f"  {name}: {spent:.2f} CPU s to the GeoPackage, {spent / alone:.1f} times (aim {SPEED_AIM})")
+    report_strips(raster)
+
+
+def report_strips(raster: ClassArray) -> None:
+    """Prints whether the polygons are the same whatever the height of the strips in which the map is read."""
+    part = replace(raster, grid=replace(raster.grid, height=1000, width=1000), ids=raster.ids[:1000, :1000])
+    options = VectorizeOptions(regularize=True, buildings=("c1",), split=("c2",))
+    found = {
+        rows: hash(tuple(shapely.to_wkb(polygons_of(part, options=options, strip_rows=rows).geometry).tolist()))
+        for rows in (1000, 512, 100, 17)
+    }
+    same = len(set(found.values())) == 1
+    print(f"  strips of {', '.join(map(str, found))} rows: polygons {'the same' if same else 'DIFFER'}")
 
 
 def blobs(side: int) -> NDArray[np.uint8]:

@@ -25,7 +25,7 @@ def run(
         typer.Option("--sample", help="Labelled points: areas corrected for the map's errors, with intervals."),
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option("--truth", help="The same from a raster of true classes on the map's grid.")
+        Path | None, typer.Option("--truth", help="The same from a raster of true classes, or a run's scores.json.")
     ] = None,
     plan_sample: Annotated[
         str | None,

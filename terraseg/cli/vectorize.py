@@ -21,6 +21,9 @@ def run(
     split: Annotated[
         Names, typer.Option("--split", metavar="CLASS,...", help="Parts touching objects where they are narrow.")
     ] = None,
+    split_by: Annotated[
+        str | None, typer.Option("--split-by", metavar="distance|probability", help="Also part them along dips.")
+    ] = None,
     regularize: Annotated[
         bool, typer.Option("--regularize", help="Buildings get right angles, round ones become circles.")
     ] = False,
@@ -39,7 +42,7 @@ def run(
     """
     given: dict[str, object] = {"min_area_m2": min_area, "simplify_m": simplify, "crs": crs}
     given |= {"classes": tuple(classes or ()), "split": _names(split), "buildings": _names(buildings)}
-    given |= {"centerlines": _names(centerlines), "regularize": regularize}
+    given |= {"centerlines": _names(centerlines), "regularize": regularize, "split_by": split_by}
     # Zero is a value that was given, and equal to False.
     table = {key: value for key, value in given.items() if value is not False and value not in (None, ())}
     if class_map is None:

@@ -65,8 +65,9 @@ def predicted_path(project: Project, name: str) -> Path:
 
 
 def predict_options(project: Project) -> PredictOptions:
-    """The settings of [predict], with the confidence that a threshold under [clean] goes by."""
-    return replace(project.predict, confidence=project.predict.confidence or project.clean.has_threshold)
+    """The settings of [predict], with the confidence that a threshold under [clean] or a split under [vectorize] goes by."""
+    needed = project.clean.has_threshold or project.vectorize.needs_confidence
+    return replace(project.predict, confidence=project.predict.confidence or needed)
 
 
 def move_predicted(ledger: Ledger, step: str, out: Path) -> None:

@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from terraseg.core.classes import Legend
 from terraseg.core.classreader import ClassRaster, LayerRaster
 from terraseg.core.grid import Grid, same_crs
+from terraseg.core.polygons import PolygonTable
 from terraseg.core.survey import SurveyPoints
-from terraseg.errors import BadOption, CrsMissing, GridMismatch, UnknownClass
+from terraseg.errors import BadOption, CrsMissing, GridMismatch, UnknownClass, UnreadableFile
+from terraseg.evaluate.evaluate import Evaluation
 from terraseg.export.qgis_sample import qml_for_sample
 from terraseg.export.qgis_zones import qml_for_zones
 from terraseg.measure.accuracy import HonestAreas, estimate_from_blocks, estimate_from_points
@@ -21,14 +24,15 @@ from terraseg.measure.cells import parse_cell, zones_of_cells
 from terraseg.measure.design import SampleDesign, SampleOptions, plan_sample
 from terraseg.measure.draw import count_blocks, count_points, draw_points
 from terraseg.measure.options import MeasureOptions
+from terraseg.measure.roles import roles_of
 from terraseg.measure.stats import Statistics, class_areas, measure
 from terraseg.measure.zones import Zones, moved, zones_of_districts
 from terraseg.pipeline.products import map_polygons
 from terraseg.store.classmap import ClassMapReader, read_class_map
 from terraseg.store.layermap import LayerMapReader, is_layer_map, read_layer_map
-from terraseg.store.rundir import write_csv, write_json
+from terraseg.store.rundir import read_json, write_csv, write_json
 from terraseg.store.survey import CANNOT_TELL, read_survey, write_survey
-from terraseg.store.vector import read_polygon_table
+from terraseg.store.vector import read_polygon_batches
 from terraseg.store.zones import read_districts, write_zones
 from terraseg.vectorize.options import VectorizeOptions
 
@@ -37,7 +41,7 @@ POLYGON_ENDINGS = frozenset({".gpkg", ".geojson", ".parquet"})
 
 @dataclass(frozen=True)
 class Reference:
-    """What is known of the truth: a file of labelled points, or a raster of true classes on the map's grid."""
+    """What is known of the truth: a file of labelled points; or a raster of true classes on the map's grid, or scores.json."""
 
     sample: Path | None = None
     truth: Path | None = None
@@ -92,14 +96,35 @@ def measure_files(
         overlapping = isinstance(raster, LayerMapReader)
         if raster is not None and options.per is not None:
             zones = find_zones(options, raster.grid)
-        traced = map_polygons(class_map, None, VectorizeOptions()) if polygons is None and class_map else None
-        outlines = read_polygon_table(polygons) if polygons is not None else traced
+        outlines = _outlines(class_map, polygons, options)
         statistics = measure(raster=raster, table=outlines, options=options, overlapping=overlapping, zones=zones)
         if reference != Reference():
             honest, notes = honest_areas(_exclusive(raster, product), statistics, reference)
     files = output_files(table, options, reference)
     _write(files, statistics, zones, honest)
     return Measured(statistics, honest, notes, files)
+
+
+def _outlines(class_map: Path | None, polygons: Path | None, options: MeasureOptions) -> PolygonTable | None:
+    """The polygons of a product, whole where they are buildings and as points inside them else.
+
+    Only the shapes of buildings matter to what is measured, and those of a vast map do not fit into memory together.
+    """
+    if polygons is not None:
+        tables = read_polygon_batches(polygons)
+    elif class_map is not None:
+        tables = iter([map_polygons(class_map, None, VectorizeOptions())])
+    else:
+        return None
+    return PolygonTable.joined([_lean(table, options) for table in tables])
+
+
+def _lean(table: PolygonTable, options: MeasureOptions) -> PolygonTable:
+    buildings = [table.legend.ids[index] for index in roles_of(table.legend, options).buildings]
+    points = ~np.isin(table.class_id, buildings)
+    geometry = table.geometry.copy()
+    geometry[points] = shapely.point_on_surface(geometry[points])
+    return replace(table, geometry=geometry, attributes={})
 
 
 def _pair(product: Path) -> tuple[Path | None, Path | None]:
@@ -157,6 +182,13 @@ def honest_areas(
         return estimate_from_points(counts, areas, legend, unit=statistics.unit), notes
     if reference.truth is None:
         raise ValueError("there is no reference: pass a sample or a truth")
+    if reference.truth.suffix.lower() == ".json":
+        scenes = _confusions(reference.truth, legend)
+        note = (
+            f"{len(scenes)} scored scenes are taken as a random draw of ground like the map's: the intervals tell how these "
+            "scenes differ among themselves, and are rough below ten of them"
+        )
+        return estimate_from_blocks(scenes, areas, legend, unit=statistics.unit), (note,)
     with read_class_map(reference.truth) as truth:
         if not truth.grid.same_place(raster.grid):
             raise GridMismatch(
@@ -169,6 +201,27 @@ def honest_areas(
         "intervals tell how they differ among themselves, not how they differ from the rest of the map"
     )
     return estimate_from_blocks(blocks, areas, legend, unit=statistics.unit), (note,)
+
+
+def _confusions(path: Path, legend: Legend) -> NDArray[np.int64]:
+    """The confusion of each scene in a run's scores.json, (scenes, K, K) in the legend's order, map in rows."""
+    try:
+        found = Evaluation.from_json(read_json(path))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnreadableFile(f"{path} holds no scores ({error}): pass the scores.json that evaluate wrote") from error
+    if found.total.overlapping:
+        raise BadOption(f"the classes scored in {path} overlap, so the map's ground does not part into strata")
+    _check_legend(found.total.legend, legend, path)
+    place = [legend.ids.index(identifier) for identifier in found.total.legend.ids]
+    counts = np.zeros((len(found.scenes), len(legend), len(legend)), dtype=np.int64)
+    for scene, matrix in zip(found.scenes, counts, strict=True):
+        matrix[np.ix_(place, place)] = np.array(scene.scores.confusion).T
+    if np.count_nonzero(counts.any(axis=(1, 2))) < 2:
+        raise BadOption(
+            f"{path} has scores of one scene, which say nothing of how scenes differ: pass the scene's labels as --truth, "
+            "which are taken block by block"
+        )
+    return counts
 
 
 def _check_legend(found: Legend, legend: Legend, path: Path) -> None:

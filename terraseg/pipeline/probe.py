@@ -47,22 +47,19 @@ def with_timings(
     Nothing is measured where training goes by steps or epochs on a processor: there the clock chooses nothing, and memory
     has never been short.
     """
-    from terraseg.train.timing import measure_step
+    from terraseg.train.timing import Trial, measure_step
 
     if (options.train.steps or options.train.epochs) and machine.device == "cpu":
         return machine
-    timings = tuple(
-        measure_step(
-            candidate.network,
-            candidate.options,
-            bands=len(facts.bands),
-            classes=len(facts.class_names),
-            crop=TIMED_CROP,
-            samples=TIMED_SAMPLES,
-            precision=precision_of(machine, options.train).value,
-            device=machine.device,
-            threads=machine.cores,
-        )
-        for candidate in candidates(machine, options.train, start)
+    trial = Trial(
+        bands=len(facts.bands),
+        classes=len(facts.class_names),
+        crop=TIMED_CROP,
+        samples=TIMED_SAMPLES,
+        precision=precision_of(machine, options.train).value,
+        device=machine.device,
+        threads=machine.cores,
     )
+    found = candidates(machine, options.train, start)
+    timings = tuple(measure_step(candidate.network, candidate.options, trial) for candidate in found)
     return replace(machine, timings=timings)

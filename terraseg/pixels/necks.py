@@ -9,17 +9,26 @@ from scipy import ndimage
 SMOOTH_PX = 1.0
 """Standard deviation by which heights are smoothed, so that single pixels of the outline make no peak of their own."""
 
+DIP = 0.9
+"""The share of its height on either side to which a probability falls, smoothed, between two objects."""
+
 
 def split_at_necks(
-    mask: NDArray[np.bool_], *, neck: float, height: NDArray[np.floating] | None = None
+    mask: NDArray[np.bool_],
+    *,
+    neck: float,
+    height: NDArray[np.floating] | None = None,
+    sure: NDArray[np.floating] | None = None,
 ) -> NDArray[np.int32]:
     """Numbers of the objects in a mask (height, width), from 1; 0 outside it.
 
     The mask is flooded from its peaks (watershed), and two basins are one object unless the pass between them is lower than
-    `neck` times the lower of their peaks. The height is the distance to the mask's edge, or what is passed as `height`, the
-    probability of the class say. With distances two overlapping discs part when their neck is narrower than `neck` times
-    the smaller one's diameter; the image's border is no edge. Method: Vincent and Soille, "Watersheds in digital spaces",
-    IEEE PAMI 13 (1991), with basins joined by the relative height of their passes.
+    `neck` times the lower of their peaks. The height is the distance to the mask's edge, or what is passed as `height`. The
+    probability of the class, where it is passed as `sure` (height, width), lowers it: where it falls to `DIP` of what it is
+    on either side, objects of any width part, as along a wall that a model sees and a mask does not show. With distances
+    two overlapping discs part when their neck is narrower than `neck` times the smaller one's diameter; the image's border
+    is no edge. Method: Vincent and Soille, "Watersheds in digital spaces", IEEE PAMI 13 (1991), with basins joined by the
+    relative height of their passes.
 
     >>> discs = np.hypot(*np.ogrid[-9:10, -9:10]) < 9
     >>> int(split_at_necks(np.hstack([discs, discs]), neck=0.8).max())
@@ -31,7 +40,10 @@ def split_at_necks(
 
     if not mask.any():
         return np.zeros(mask.shape, dtype=np.int32)
-    heights = _smooth(_distance(mask) if height is None else height.astype(np.float32), mask)
+    steep = _distance(mask) if height is None else height.astype(np.float32)
+    if sure is not None:
+        steep = steep * np.clip(sure, 0, 1).astype(np.float32) ** np.float32(np.log(neck) / np.log(DIP))
+    heights = _smooth(steep, mask)
     # A frame, since a flat image has no maximum.
     framed = np.pad(heights, 1, constant_values=-1)
     summits: NDArray[np.bool_] = local_maxima(framed, connectivity=1)[1:-1, 1:-1]  # type: ignore[no-untyped-call]

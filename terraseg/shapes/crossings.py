@@ -16,9 +16,7 @@ CELL = 32
 """Side in pixels of the cells by which segments far from all moved ones are left out."""
 
 
-def crossing_arcs(
-    arcs: Arcs, moved: NDArray[np.bool_], *, fresh: NDArray[np.bool_] | None = None
-) -> NDArray[np.bool_]:
+def crossing_arcs(arcs: Arcs, moved: NDArray[np.bool_], *, fresh: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
     """Arcs that cross, touch or run along a moved one (or themselves) other than end to end, and moved ones without length.
 
     With `fresh` only these arcs, moved or moved back, are looked at: no two others may cross. Memory is a band of rows of

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from terraseg.shapes.chains import offsets_of
+from terraseg.shapes.chains import offsets_of, rows_of
 from terraseg.shapes.straight import Pieces
 
 DIAGONAL_PX = 4.0
@@ -92,13 +92,43 @@ def rectified(pieces: Pieces, turn: NDArray[np.float64], *, least: float) -> tup
     nearer to each other than that count as one.
     """
     edges = _settled(_start(pieces, turn), least)
+    rings, done = np.arange(len(turn)), []
     for _ in range(ROUNDS):
-        lengths = edges.lengths()
-        goes = _goes(edges, lengths, least)
-        if not goes.any():
+        goes = _goes(edges, edges.lengths(), least)
+        # Most rings are done after a round or two, and are not gone through again.
+        works = np.bincount(edges.ring[goes], minlength=len(rings)) > 0
+        done.append((rings[~works], _of_rings(edges, ~works)))
+        rings, edges, goes = rings[works], _of_rings(edges, works), goes[works[edges.ring]]
+        if len(rings) == 0:
             break
         edges = _settled(_without(edges, goes), least)
+    edges = _in_order([*done, (rings, edges)])
     return edges, _are_good(edges)
+
+
+def _of_rings(edges: Edges, chosen: NDArray[np.bool_]) -> Edges:
+    """The edges of the chosen rings (rings,), and the pieces that went to them."""
+    stays = chosen[edges.ring]
+    number = np.cumsum(stays) - 1
+    columns = {name: getattr(edges, name)[stays] for name in ("heading", "offset", "weight", "end_u", "end_v")}
+    offsets = offsets_of(np.diff(edges.offsets)[chosen])
+    return Edges(offsets=offsets, home=number[edges.home[stays[edges.home]]], **columns)
+
+
+def _in_order(parts: list[tuple[NDArray[np.int64], Edges]]) -> Edges:
+    """All rings, each part's by their numbers, in the order of these."""
+    order = np.argsort(np.concatenate([rings for rings, _ in parts]))
+    lengths = np.concatenate([np.diff(edges.offsets) for _, edges in parts])
+    every = [edges for _, edges in parts]
+    rows = rows_of(offsets_of(lengths), order)
+    names = ("heading", "offset", "weight", "end_u", "end_v")
+    columns = {name: np.concatenate([getattr(edges, name) for edges in every])[rows] for name in names}
+    place = np.empty(len(rows), dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    before = offsets_of(np.array([len(edges.heading) for edges in every]))
+    home = place[np.concatenate([edges.home + first for edges, first in zip(every, before, strict=False)])]
+    counts = np.concatenate([np.bincount(e.ring[e.home], minlength=len(e.offsets) - 1) for e in every])
+    return Edges(offsets=offsets_of(lengths[order]), home=home[rows_of(offsets_of(counts), order)], **columns)
 
 
 def _start(pieces: Pieces, turn: NDArray[np.float64]) -> Edges:

@@ -23,7 +23,7 @@ SIMPLE_EDGES = 8
 EDGE_WORTH = 0.001
 """The IoU with the raw outline that each edge has to bring."""
 
-HOPELESS = 0.05
+HOPELESS = 0.03
 """Outlines that fall so far short of the least IoU are not drawn again."""
 
 SURE = 0.02

@@ -47,7 +47,7 @@ def regularize(partition: Partition, *, chosen: NDArray[np.bool_], least_iou: fl
     accepted = rings.is_good.copy()
     before = outlines_of(arcs, partition.nodes)
     raw = outlines_of(_as_floats(partition.raw), _of(partition.nodes, partition.raw_of))
-    fresh = None
+    fresh: NDArray[np.bool_] | None = None
     while True:
         changed = _apply(arcs, partition, rings, accepted)
         after = replace(before, arcs=changed.arcs)
@@ -62,7 +62,7 @@ def regularize(partition: Partition, *, chosen: NDArray[np.bool_], least_iou: fl
             return changed.arcs
         accepted[guilty] = False
         # Of all other arcs it is known by now that none cross.
-        fresh = np.isin(changed.rings, guilty).any(axis=1)
+        fresh = np.asarray(np.isin(changed.rings, guilty).any(axis=1))
 
 
 def _as_floats(arcs: Arcs) -> Arcs:

@@ -1,10 +1,12 @@
 """Arcs with fewer vertices that still cross nowhere.
 
-A vertex goes when the triangle it makes with its two neighbours has an area of at most the tolerance squared, smallest
-triangle first (Visvalingam and Whyatt, "Line generalisation by repeated elimination of points", Cartographic Journal 30,
-1993). It stays when another corner of the map lies in that triangle. So no border ever sweeps over a corner of another, no
-two borders can come to cross, and each arc can be simplified without knowing what becomes of the others: in any order, and
-however the map was cut.
+A vertex goes when the triangle it makes with its two neighbours has an area of at most the tolerance squared, small
+triangles first (Visvalingam and Whyatt, "Line generalisation by repeated elimination of points", Cartographic Journal 30,
+1993). Left to themselves the smallest triangles lie in the hollows of a round border, and what is round would grow: so over
+every 64 vertices of an arc what one side gained goes back to the other, by triangles of up to twice that area. A vertex
+stays when another corner of the map lies in its triangle. So no border ever sweeps over a corner of another, no two borders
+can come to cross, and each arc can be simplified without knowing what becomes of the others: in any order, and however the
+map was cut.
 """
 
 from dataclasses import dataclass
@@ -16,7 +18,18 @@ from terraseg.shapes.arcs import Arcs, Corners
 from terraseg.shapes.chains import offsets_of
 
 NEVER = np.iinfo(np.int64).max
-RUN = 32
+
+RUN = 16
+"""Vertices of an arc of which one at a time goes."""
+
+EVEN_OVER = 64
+"""Vertices of an arc over which area that went to one side is given back."""
+
+EVENING = 2
+"""How much larger than others the triangles may be that even out what others gave."""
+
+UNEVEN = 4
+"""How much more the area of a triangle counts that would shift a border further to the side to which it went already."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +55,12 @@ class CornerIndex:
 
 @dataclass(eq=False)
 class _State:
-    """The vertices that are left, as a linked list, and twice the areas of their triangles; `NEVER` for those that stay."""
+    """The vertices that are left, as a linked list, and twice the areas of their triangles; `NEVER` for those that stay.
+
+    `is_gain` marks those whose going gives the area to the right. A `block` is a run of vertices of an arc, and `balance`
+    (blocks,) twice the area that it gave to the right so far. `called` is room for the ranks of the vertices that are about
+    to go, `NEVER` for all others.
+    """
 
     x: NDArray[np.int64]
     y: NDArray[np.int64]
@@ -51,6 +69,10 @@ class _State:
     arc: NDArray[np.int64]
     here: NDArray[np.bool_]
     twice_area: NDArray[np.int64]
+    is_gain: NDArray[np.bool_]
+    block: NDArray[np.int64]
+    balance: NDArray[np.int64]
+    called: NDArray[np.int64]
     left: NDArray[np.int64]
     first: NDArray[np.int64]
 
@@ -71,11 +93,12 @@ def simplify_arcs(arcs: Arcs, corners: CornerIndex, *, tolerance: float) -> tupl
     least = np.where(is_loop, 4, 3)
     waiting = np.flatnonzero(state.here)
     while True:
-        waiting = waiting[state.here[waiting] & (state.twice_area[waiting] <= limit)]
+        waiting = waiting[state.here[waiting] & (state.twice_area[waiting] <= EVENING * limit)]
         waiting = waiting[(state.left > least)[state.arc[waiting]]]
-        if len(waiting) == 0:
+        allowed = waiting[_may_go(state, waiting, limit)]
+        if len(allowed) == 0:
             break
-        goes = _next_to_go(state, waiting, least)
+        goes = _next_to_go(state, allowed, least)
         is_free = _are_free(state, goes, arcs, corners)
         state.twice_area[goes[~is_free]] = NEVER
         waiting = _distinct(waiting, _taken_out(state, goes[is_free]))
@@ -112,19 +135,23 @@ def _start(arcs: Arcs) -> _State:
     before[first], after[last] = last, first
     lengths = np.diff(arcs.offsets)
     arc = np.repeat(np.arange(len(arcs)), lengths)
-    here = np.ones(number, dtype=np.bool_)
+    block = np.cumsum((np.arange(number) - first[arc]) % EVEN_OVER == 0) - 1
     state = _State(
-        arcs.x.astype(np.int64),
-        arcs.y.astype(np.int64),
-        before,
-        after,
-        arc,
-        here,
-        np.zeros(number, np.int64),
-        lengths,
-        first,
+        x=arcs.x.astype(np.int64),
+        y=arcs.y.astype(np.int64),
+        before=before,
+        after=after,
+        arc=arc,
+        here=np.ones(number, dtype=np.bool_),
+        twice_area=np.zeros(number, np.int64),
+        is_gain=np.zeros(number, dtype=np.bool_),
+        block=block,
+        balance=np.zeros(int(block[-1]) + 1, np.int64),
+        called=np.full(number, NEVER),
+        left=lengths,
+        first=first,
     )
-    state.twice_area = _twice_areas(state, np.arange(number))
+    _measure(state, np.arange(number))
     ends = np.concatenate([first[~arcs.is_ring], last[~arcs.is_ring]])
     state.twice_area[ends] = NEVER
     # The two ends stay for ever: their links lead nowhere.
@@ -133,24 +160,36 @@ def _start(arcs: Arcs) -> _State:
     return state
 
 
-def _twice_areas(state: _State, at: NDArray[np.int64]) -> NDArray[np.int64]:
+def _measure(state: _State, at: NDArray[np.int64]) -> None:
+    """Sets the areas of some vertices' triangles."""
     x, y, a, c = state.x, state.y, state.before[at], state.after[at]
-    return np.asarray(np.abs((x[at] - x[a]) * (y[c] - y[a]) - (x[c] - x[a]) * (y[at] - y[a])))
+    signed = (x[at] - x[a]) * (y[c] - y[a]) - (x[c] - x[a]) * (y[at] - y[a])
+    state.twice_area[at] = np.abs(signed)
+    state.is_gain[at] = signed < 0
+
+
+def _may_go(state: _State, at: NDArray[np.int64], limit: int) -> NDArray[np.bool_]:
+    """Vertices with small triangles that leave their block even, and those with larger ones that make it so."""
+    area, balance = state.twice_area[at], state.balance[state.block[at]]
+    after = np.abs(balance + np.where(state.is_gain[at], area, -area))
+    return np.asarray((after < np.abs(balance)) | ((area <= limit) & (after <= limit)))
 
 
 def _next_to_go(state: _State, waiting: NDArray[np.int64], least: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The vertices that no smaller neighbour comes before; where an arc has few left, only the first of these.
-
-    Of equal areas the first along the arc goes first, as if one walked along it, but in runs of 32 vertices at a time: a
-    long stair would go one vertex a round.
-    """
-    own = _rank(state, waiting)
-    before, after = state.before[waiting], state.after[waiting]
-    goes = waiting[(own < _rank(state, before)) & (own < _rank(state, after))]
+    """The next vertex of each block; where an arc has few left, only the first of these, and never two neighbours."""
+    rank = _rank(state, waiting)
+    run = state.block[waiting] * EVEN_OVER + (waiting - state.first[state.arc[waiting]]) % EVEN_OVER // RUN
+    starts = np.flatnonzero(np.diff(run, prepend=-1))
+    lowest = np.minimum.reduceat(rank, starts)
+    goes = waiting[rank == np.repeat(lowest, np.diff(starts, append=len(waiting)))]
+    state.called[goes] = lowest
+    first = (lowest < state.called[state.before[goes]]) & (lowest < state.called[state.after[goes]])
+    state.called[goes] = NEVER
+    goes = goes[first]
     number = np.bincount(state.arc[goes], minlength=len(least))
     few = (state.left - number < least)[state.arc[goes]]
     if not few.any():
-        return goes
+        return np.asarray(goes)
     scarce = goes[few]
     order = np.lexsort((_rank(state, scarce), state.arc[scarce]))
     ahead = np.diff(state.arc[scarce[order]], prepend=-1) != 0
@@ -158,21 +197,24 @@ def _next_to_go(state: _State, waiting: NDArray[np.int64], least: NDArray[np.int
 
 
 def _rank(state: _State, at: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Areas as numbers that are all different within an arc."""
+    """In which order vertices of an arc go: areas, weighed so that what one gives to a side the next one takes back."""
     along = at - state.first[state.arc[at]]
-    area = np.minimum(state.twice_area[at], 2**31 - 1)
-    return np.asarray((area << 32) | ((along % RUN) << 26) | (along // RUN))
+    balance = state.balance[state.block[at]]
+    evens_out = np.where(state.is_gain[at], balance <= 0, balance >= 0)
+    area = np.minimum(state.twice_area[at], 2**28) * np.where(evens_out, 1, UNEVEN)
+    return np.asarray((area << 31) | along)
 
 
 def _taken_out(state: _State, gone: NDArray[np.int64]) -> NDArray[np.int64]:
     """Takes vertices out, no two of them neighbours, and gives those whose triangles changed."""
     before, after = state.before[gone], state.after[gone]
     state.here[gone] = False
+    np.add.at(state.balance, state.block[gone], np.where(state.is_gain[gone], 1, -1) * state.twice_area[gone])
     state.after[before], state.before[after] = after, before
     state.left -= np.bincount(state.arc[gone], minlength=len(state.left))
     changed = _distinct(before, after)
     changed = changed[(state.before[changed] != changed) & (state.after[changed] != changed)]
-    state.twice_area[changed] = _twice_areas(state, changed)
+    _measure(state, changed)
     return np.asarray(changed)
 
 

@@ -24,6 +24,8 @@ from terraseg.store.geopackage import add_default_style, remove_sidecars
 from terraseg.store.rundir import replacing
 
 LEGEND_TAG = "TERRASEG_LEGEND"
+READ_AT_ONCE = 50_000
+"""Polygons that are read together."""
 LINES = "_centerlines"
 """What the name of a layer of centre lines has after that of the polygons."""
 
@@ -196,7 +198,26 @@ _WRITERS: dict[str, Callable[[Iterator[PolygonTable], Path, str, str | None], in
 def read_polygon_table(path: Path | str) -> PolygonTable:
     """The polygons that `write_polygons` wrote. A GeoJSON keeps no legend colours: its classes get those of the palette."""
     path = Path(path)
-    columns, geometry, crs, legend_text = _read_geoparquet(path) if path.suffix == ".parquet" else _read_layer(path)
+    return _table_of(path, _read_geoparquet(path) if path.suffix == ".parquet" else _read_layer(path))
+
+
+def read_polygon_batches(path: Path | str, *, batch: int = READ_AT_ONCE) -> Iterator[PolygonTable]:
+    """The same, of a GeoPackage so many polygons at a time, of other files all at once; at least one table."""
+    path = Path(path)
+    if path.suffix.lower() != ".gpkg":
+        yield read_polygon_table(path)
+        return
+    first, more = 0, True
+    while more:
+        table = _table_of(path, _read_layer(path, skip_features=first, max_features=batch))
+        more = len(table) == batch
+        first += batch
+        if len(table) or first == batch:
+            yield table
+
+
+def _table_of(path: Path, read: tuple[dict[str, NDArray[Any]], NDArray[np.object_], str | None, Any]) -> PolygonTable:
+    columns, geometry, crs, legend_text = read
     in_pixels = "area_px" in columns
     names = ("area_px", "perimeter_px") if in_pixels else ("area_m2", "perimeter_m")
     lacking = [n for n in ("class_id", "class_name", *names, "confidence") if n not in columns]
@@ -223,11 +244,11 @@ def read_polygon_table(path: Path | str) -> PolygonTable:
     )
 
 
-def _read_layer(path: Path) -> tuple[dict[str, NDArray[Any]], NDArray[np.object_], str | None, Any]:
+def _read_layer(path: Path, **part: int) -> tuple[dict[str, NDArray[Any]], NDArray[np.object_], str | None, Any]:
     with translated_vector(path):
         layer, _ = polygon_layer(path)
         legend = (pyogrio.read_info(path, layer=layer)["layer_metadata"] or {}).get(LEGEND_TAG)
-        meta, _, wkb, data = pyogrio.raw.read(path, layer=layer)
+        meta, _, wkb, data = pyogrio.raw.read(path, layer=layer, **part)
         geometry = shapely.from_wkb(wkb)
     columns = dict(zip(meta["fields"], data, strict=True))
     return columns, np.asarray(geometry, dtype=object), meta["crs"], None if legend is None else json.loads(legend)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,38 +25,45 @@ USUAL_BATCH = 16
 """Samples among which what a step costs once, its parameters, is divided."""
 
 
-def measure_step(
-    network_name: str,
-    options: Mapping[str, Any],
-    *,
-    bands: int,
-    classes: int,
-    crop: int,
-    samples: int,
-    precision: str,
-    device: str,
-    threads: int,
-) -> StepTime:
-    """Seconds and bytes a sample of `crop` pixels of one training step: forward, backward and AdamW.
+@dataclass(frozen=True)
+class Trial:
+    """The step that is taken for a measurement: what goes through a network, and on what it runs.
 
-    `samples` go through the network at once, a few times after a warm-up, and the fastest time counts; on a processor the
+    `samples` images of `crop` by `crop` pixels with so many `bands`, labelled with so many `classes`; in "fp32" or "bf16",
+    on a `device` as torch names it, with so many `threads` of a processor.
+    """
+
+    bands: int
+    classes: int
+    crop: int
+    samples: int
+    precision: str
+    device: str
+    threads: int
+
+
+def measure_step(network_name: str, options: Mapping[str, Any], trial: Trial) -> StepTime:
+    """Seconds and bytes a sample of one training step of a trial: forward, backward and AdamW.
+
+    The samples go through the network at once, a few times after a warm-up, and the fastest time counts; on a processor the
     bytes are those of the tensors that the forward pass keeps for the backward, on a GPU those that it allocates at most.
     The optimizer's time and the parameters' memory are shared among `USUAL_BATCH` samples. Initial weights from files or
     from the hub are not fetched. Raises what `build_network` raises.
     """
     plain = {key: value for key, value in options.items() if key not in ("pretrained", "pretrained_path")}
     encoder = plain.get("encoder") or default_encoder(network_name) or ""
+    samples, crop, device = trial.samples, trial.crop, trial.device
     with ExitStack() as stack:
-        stack.enter_context(on_threads(threads))
+        stack.enter_context(on_threads(trial.threads))
         stack.enter_context(seeded(0))
-        network = build_network(network_name, bands=bands, classes=classes, options=plain)
+        network = build_network(network_name, bands=trial.bands, classes=trial.classes, options=plain)
         network = network.to(device).to(memory_format=torch.channels_last).train()
-        images = torch.randn(samples, bands, crop, crop).to(device, memory_format=torch.channels_last)
-        labels = torch.randint(classes, (samples, crop, crop), dtype=torch.uint8).to(device)
+        images = torch.randn(samples, trial.bands, crop, crop).to(device, memory_format=torch.channels_last)
+        labels = torch.randint(trial.classes, (samples, crop, crop), dtype=torch.uint8).to(device)
         loss, kind = build_loss("ce"), device.partition(":")[0]
 
         def step() -> None:
-            with torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bf16"):
+            with torch.autocast(kind, dtype=torch.bfloat16, enabled=trial.precision == "bf16"):
                 value = loss(network(images), labels)
             value.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 

@@ -1,7 +1,7 @@
 """The [vectorize] table of the project file."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat
 
@@ -22,6 +22,8 @@ class VectorizeOptions:
     classes             names of the classes that become polygons; empty means all but the background
     include_background  the background becomes polygons too
     split               names of the classes whose touching objects are parted where they are narrow: buildings, trees
+    split_by            by what they are parted: "distance" to the object's edge, or "probability" as well, which parts houses in
+                        a row along the walls where the model was less sure; it needs the map's confidence
     buildings           names of the classes that are buildings: they get length, width, orientation and compactness, and
                         can be regularised; left out, those with building, house or roof in their names
     regularize          buildings get right angles, 45-degree edges, and round ones become circles
@@ -36,11 +38,17 @@ class VectorizeOptions:
     classes: tuple[str, ...] = ()
     include_background: bool = False
     split: tuple[str, ...] = ()
+    split_by: Literal["distance", "probability"] = "distance"
     buildings: tuple[str, ...] | None = None
     regularize: bool = False
     regularize_iou: Annotated[float, Field(ge=0, le=1)] = 0.95
     centerlines: tuple[str, ...] = ()
     crs: str | None = None
+
+    @property
+    def needs_confidence(self) -> bool:
+        """Whether polygons cannot be made without the map's confidence."""
+        return bool(self.split) and self.split_by == "probability"
 
 
 def chosen_ids(legend: Legend, options: VectorizeOptions) -> tuple[int, ...]:

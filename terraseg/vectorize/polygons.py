@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from terraseg.core.classreader import ByteRaster, ClassRaster
 from terraseg.core.grid import Grid
 from terraseg.core.polygons import PolygonTable
+from terraseg.errors import BadOption
 from terraseg.pixels.merge import DROPPED, Merged, merge_small
 from terraseg.pixels.regions import Borders, Regions, Wanted, find_regions
 from terraseg.shapes.assemble import Outlines, batches_of, outlines_of
@@ -20,12 +21,9 @@ from terraseg.shapes.ground import ground_sizes, to_degrees
 from terraseg.shapes.regularize import Partition, regularize
 from terraseg.vectorize.options import VectorizeOptions, building_ids, chosen_ids, named_ids
 from terraseg.vectorize.reproject import reprojection
-from terraseg.vectorize.split import Neck, split_parts
+from terraseg.vectorize.split import FULL_CONFIDENCE, Neck, split_parts
 from terraseg.vectorize.tenths import start_tenths
 from terraseg.vectorize.trace import Traced, Tracing, trace_regions
-
-FULL_CONFIDENCE = 254
-"""The byte of a confidence raster that stands for probability 1."""
 
 BUILDING_NECK, CROWN_NECK = 0.6, 0.95
 """Where objects part, as a share of their width: walls run straight on, crowns are round and narrow wherever two meet."""
@@ -90,7 +88,8 @@ def _traced(
     stack, strip_rows = how
     apart = named_ids(raster.legend, options.split)
     necks = [Neck(i, BUILDING_NECK if i in building_ids(raster.legend, options) else CROWN_NECK) for i in apart]
-    parts = stack.enter_context(split_parts(raster, necks)) if necks else None
+    sure = _sure(confidence, options)
+    parts = stack.enter_context(split_parts(raster, necks, confidence=sure)) if necks else None
     small = np.full(256, options.min_area_m2)
     wanted = Wanted(confidence=confidence, parts=parts, small=small, strip_rows=strip_rows)
     regions = find_regions(raster, wanted)
@@ -115,6 +114,18 @@ def _traced(
         mean=mean,
         tenth=None if tenths is None else tenths.values() / FULL_CONFIDENCE,
     )
+
+
+def _sure(confidence: ByteRaster | None, options: VectorizeOptions) -> ByteRaster | None:
+    """The confidence by which touching objects are parted besides their shapes."""
+    if not options.needs_confidence:
+        return None
+    if confidence is None:
+        raise BadOption(
+            'split_by = "probability" needs the confidence of the map, which is not there: predict with --confidence, or '
+            'split by "distance"'
+        )
+    return confidence
 
 
 def _outlines(traced: Traced, buildings: NDArray[np.bool_], least_iou: float) -> Outlines:

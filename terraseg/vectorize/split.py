@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from terraseg.core.classreader import ClassRaster
+from terraseg.core.classes import VOID
+from terraseg.core.classreader import ByteRaster, ClassRaster
 from terraseg.core.grid import Grid
 from terraseg.core.window import Window, cut
 from terraseg.pixels.necks import split_at_necks
@@ -17,6 +18,9 @@ from terraseg.store.scratch import scratch_array
 
 CELL = 512
 """Side of the cells in which objects are parted; each sees its neighbours all around it."""
+
+FULL_CONFIDENCE = 254
+"""The byte of a confidence raster that stands for probability 1."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,12 @@ class Parts:
 
 
 @contextmanager
-def split_parts(raster: ClassRaster, necks: Sequence[Neck], *, cell: int = CELL) -> Iterator[Parts]:
+def split_parts(
+    raster: ClassRaster, necks: Sequence[Neck], *, confidence: ByteRaster | None = None, cell: int = CELL
+) -> Iterator[Parts]:
     """The objects of some classes of a map, for as long as the block runs; they lie in a scratch file.
+
+    With a `confidence`, the probability of the class at each pixel, objects part where that dips too.
 
     Each cell of a fixed lattice is parted together with the cells around it, so an object of at most a cell's size is seen
     whole. Over the border between two cells two pixels are of one object if the left or upper cell saw them so: an object
@@ -55,9 +63,10 @@ def split_parts(raster: ClassRaster, necks: Sequence[Neck], *, cell: int = CELL)
         for window in cut(grid.window, cell, cell):
             around = window_around(window, cell).intersection(grid.window)
             ids = raster.read(around)
+            sure = None if confidence is None else _probability(confidence.read(around))
             inner = window.shifted(-around.row, -around.col)
             for neck in necks:
-                found = _objects(ids == neck.class_id, neck.share, inner)
+                found = _objects(ids == neck.class_id, neck.share, inner, sure)
                 seams.append(_over_seams(found, inner, around, grid))
                 own = found[inner.slices]
                 seen, small = np.unique(own, return_inverse=True)
@@ -74,13 +83,20 @@ def window_around(window: Window, margin: int) -> Window:
     return Window(window.row - margin, window.col - margin, window.height + 2 * margin, window.width + 2 * margin)
 
 
-def _objects(mask: NDArray[np.bool_], share: float, inner: Window) -> NDArray[np.int32]:
+def _probability(values: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The probabilities that bytes stand for, 1 where none is known."""
+    return np.where(values == VOID, np.float32(1), values / np.float32(FULL_CONFIDENCE)).astype(np.float32)
+
+
+def _objects(
+    mask: NDArray[np.bool_], share: float, inner: Window, sure: NDArray[np.float32] | None
+) -> NDArray[np.int32]:
     """Object numbers in a window, for what hangs together with its inner part; 0 elsewhere."""
     pieces, _ = ndimage.label(mask)
     near = np.unique(pieces[inner.slices])
     is_near = np.zeros(int(pieces.max(initial=0)) + 1, dtype=np.bool_)
     is_near[near[near > 0]] = True
-    return split_at_necks(is_near[pieces], neck=share)
+    return split_at_necks(is_near[pieces], neck=share, sure=sure)
 
 
 def _over_seams(found: NDArray[np.int32], inner: Window, around: Window, grid: Grid) -> NDArray[np.int64]:

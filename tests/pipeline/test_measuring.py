@@ -14,12 +14,16 @@ import shapely
 from terraseg.core.classes import LandClass, Legend
 from terraseg.core.grid import Grid
 from terraseg.core.window import Window
-from terraseg.errors import BadOption, GridMismatch, UnknownClass
+from terraseg.errors import BadOption, GridMismatch, UnknownClass, UnreadableFile
+from terraseg.evaluate.evaluate import Evaluation, SceneScores
+from terraseg.evaluate.scores import Scores
 from terraseg.measure.design import SampleOptions
 from terraseg.measure.options import MeasureOptions
 from terraseg.pipeline.measuring import Reference, measure_files, sample_file
+from terraseg.pipeline.products import polygons_file
 from terraseg.store.classmap import read_class_map, write_class_map
 from terraseg.store.rundir import read_csv, read_json
+from terraseg.vectorize.options import VectorizeOptions
 
 LEGEND = Legend(
     (LandClass(0, "background", "#000000"), LandClass(3, "building", "#D55E00"), LandClass(5, "road", "#0072B2"))
@@ -165,3 +169,43 @@ def test_a_raster_of_truth_does_too_and_says_what_it_is_worth(class_map: Path, t
         measure_files(class_map, tmp_path / "a.csv", options, reference=Reference(truth=tmp_path / "lava.tif"))
     with pytest.raises(BadOption, match="pass --sample or --truth"):
         Reference(truth, truth)
+
+
+def scores_of(path: Path, matrices: list[list[list[int]]]) -> Path:
+    """A scores.json of scenes with these confusions, truth in rows."""
+    scenes = tuple(
+        SceneScores(f"s{k}", f"s{k}.tif", Scores(LEGEND, tuple(map(tuple, matrix))))
+        for k, matrix in enumerate(matrices)
+    )
+    path.write_text(json.dumps(Evaluation("test", scenes).to_json()))
+    return path
+
+
+def test_the_scores_of_a_run_correct_the_areas(class_map: Path, tmp_path: Path) -> None:
+    """A quarter of what is mapped as building is background in each scene, so three quarters of the area are left."""
+    scene = [[900, 100, 0], [0, 300, 0], [0, 0, 200]]
+    truth = scores_of(tmp_path / "scores.json", [scene, scene, (3 * np.array(scene)).tolist()])
+    found = measure_files(class_map, tmp_path / "map.csv", MeasureOptions(), reference=Reference(truth=truth))
+    assert found.honest is not None
+    building = found.honest.classes[1]
+    assert building.area.value == pytest.approx(0.75 * building.mapped_area)
+    assert "3 scored scenes" in found.notes[0]
+
+
+def test_scores_that_say_nothing_of_areas_are_refused(class_map: Path, tmp_path: Path) -> None:
+    alone = scores_of(tmp_path / "scores.json", [[[9, 1, 0], [0, 3, 0], [0, 0, 2]]])
+    with pytest.raises(BadOption, match="one scene"):
+        measure_files(class_map, tmp_path / "map.csv", MeasureOptions(), reference=Reference(truth=alone))
+    alone.write_text('{"something": 1}')
+    with pytest.raises(UnreadableFile, match="no scores"):
+        measure_files(class_map, tmp_path / "map.csv", MeasureOptions(), reference=Reference(truth=alone))
+
+
+def test_polygons_read_piece_by_piece_measure_as_the_map_does(class_map: Path, tmp_path: Path) -> None:
+    options = MeasureOptions(per="40m")
+    traced = measure_files(class_map, tmp_path / "one.csv", options).statistics
+    polygons_file(class_map, class_map.with_suffix(".gpkg"), VectorizeOptions())
+    read = measure_files(class_map, tmp_path / "two.csv", options).statistics
+    assert read.rows() == traced.rows()
+    assert read.zone_rows() == traced.zone_rows()
+    assert read.figures == traced.figures

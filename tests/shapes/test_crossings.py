@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from terraseg.shapes.arcs import Arcs
 from terraseg.shapes.crossings import crossing_arcs
@@ -40,3 +43,23 @@ def test_only_wrong_meetings_are_found(
 def test_what_did_not_move_is_not_looked_at() -> None:
     crossed = lines([(0, 0), (10, 10)], [(0, 10), (10, 0)])
     assert not crossing_arcs(crossed, np.array([False, False])).any()
+
+
+def test_after_the_first_look_only_fresh_arcs_are_looked_at() -> None:
+    crossed = lines([(0, 0), (10, 10)], [(0, 10), (10, 0)], [(50, 0), (60, 10)], [(50, 10), (60, 0)])
+    moved, fresh = np.array([True, False, True, False]), np.array([False, True, False, False])
+    assert crossing_arcs(crossed, moved, fresh=fresh).tolist() == [True, True, False, False]
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=60)
+def test_what_is_left_out_as_too_far_away_crosses_nothing(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    starts = rng.uniform(0, 300, (40, 2))
+    every = np.stack([starts, starts + rng.normal(0, 40, (40, 2))], axis=1)
+    moved = rng.random(40) < 0.2
+    segments = shapely.linestrings(every)
+    one, two = shapely.STRtree(segments).query(segments[moved], predicate="intersects")
+    other = np.flatnonzero(moved)[one] != two
+    expected = np.isin(np.arange(40), np.concatenate([np.flatnonzero(moved)[one][other], two[other]]))
+    assert crossing_arcs(lines(*[list(map(tuple, e.tolist())) for e in every]), moved).tolist() == expected.tolist()

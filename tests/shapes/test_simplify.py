@@ -66,6 +66,15 @@ def test_the_stairs_of_a_turned_rectangle_go_and_its_place_stays(angle: float) -
     assert building.intersection(truth).area / building.union(truth).area > 0.96
 
 
+@pytest.mark.parametrize("radius", [6, 10, 20])
+def test_what_is_round_neither_grows_nor_shrinks(radius: int) -> None:
+    rows, cols = np.mgrid[:60, :60]
+    middles = np.random.default_rng(0).uniform(29, 31, (30, 2))
+    discs = [(np.hypot(rows - row, cols - col) < radius).astype(np.uint8) for row, col in middles]
+    found = sum(simple(ids, 1)[1].area for ids in discs)
+    assert found == pytest.approx(sum(int(ids.sum()) for ids in discs), rel=0.01)
+
+
 def test_neighbours_keep_one_border() -> None:
     rows, cols = np.mgrid[:40, :40]
     one, two = simple((cols * 2 > rows + 15).astype(np.uint8), 2)

@@ -23,7 +23,7 @@ from terraseg.core.polygons import PolygonTable
 from terraseg.errors import BadOption, MissingExtra, UnreadableFile
 from terraseg.export.qgis import qml_for_polygons
 from terraseg.store.features import list_fields, read_polygons
-from terraseg.store.vector import read_polygon_table, write_polygons
+from terraseg.store.vector import read_polygon_batches, read_polygon_table, write_polygons
 
 LEGEND = Legend(
     (LandClass(0, "background", "#000000"), LandClass(1, "house", "#123456"), LandClass(4, "Straße", "#0072B2"))
@@ -67,6 +67,17 @@ def test_a_table_comes_back_as_it_was(tmp_path: Path, suffix: str, crs: str | No
     assert back.unit == ("px" if crs is None else "m")
     if crs == "EPSG:32645":
         assert back.crs == crs
+
+
+@pytest.mark.parametrize(("suffix", "rows"), [(".gpkg", 7), (".gpkg", 6), (".gpkg", 0), (".geojson", 7)])
+def test_batches_together_are_the_table(tmp_path: Path, suffix: str, rows: int) -> None:
+    path = tmp_path / f"map{suffix}"
+    table = make_table()
+    table = table.rows(np.arange(rows) % len(table))
+    write_polygons(table, path)
+    batches = list(read_polygon_batches(path, batch=3))
+    assert len(batches) == (max(1, -(-rows // 3)) if suffix == ".gpkg" else 1)
+    assert_same(PolygonTable.joined(batches), read_polygon_table(path))
 
 
 def test_columns_and_layer_are_those_promised(tmp_path: Path) -> None:

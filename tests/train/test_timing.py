@@ -4,13 +4,12 @@ import pytest
 import torch
 
 from terraseg.errors import UnknownName
-from terraseg.train.timing import STATE_BYTES, USUAL_BATCH, _bytes_kept, measure_step
+from terraseg.train.timing import STATE_BYTES, USUAL_BATCH, Trial, _bytes_kept, measure_step
 
 
 def measured(network: str = "unet", crop: int = 32, samples: int = 2, **options: object) -> tuple[float, int]:
-    cost = measure_step(
-        network, options, bands=3, classes=4, crop=crop, samples=samples, precision="fp32", device="cpu", threads=1
-    )
+    trial = Trial(bands=3, classes=4, crop=crop, samples=samples, precision="fp32", device="cpu", threads=1)
+    cost = measure_step(network, options, trial)
     assert (cost.network, cost.crop) == (network, crop)
     return cost.seconds, cost.memory
 
@@ -31,10 +30,8 @@ def test_the_bytes_kept_are_those_of_the_tensors_for_the_backward_pass() -> None
 
 
 def test_the_encoder_is_named_and_the_parameters_are_shared_among_a_usual_batch() -> None:
-    cost = measure_step(
-        "unet-light", {"encoder": "test_resnet", "pretrained_path": "nowhere"}, bands=3, classes=2, crop=64, samples=1,
-        precision="fp32", device="cpu", threads=1,
-    )  # fmt: skip
+    trial = Trial(bands=3, classes=2, crop=64, samples=1, precision="fp32", device="cpu", threads=1)
+    cost = measure_step("unet-light", {"encoder": "test_resnet", "pretrained_path": "nowhere"}, trial)
     assert cost.encoder == "test_resnet"
     assert cost.memory > 4 * STATE_BYTES // USUAL_BATCH
     assert torch.get_num_threads() >= 1

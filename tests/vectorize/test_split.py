@@ -6,10 +6,12 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from rasterio.features import rasterize
 
 from terraseg.core.classes import LandClass, Legend
 from terraseg.core.classreader import ClassArray
 from terraseg.core.grid import Grid
+from terraseg.errors import BadOption
 from terraseg.pixels.necks import split_at_necks
 from terraseg.vectorize.options import VectorizeOptions
 from terraseg.vectorize.polygons import polygons_of
@@ -69,3 +71,50 @@ def test_strips_leave_no_trace_in_split_polygons(rows: int) -> None:
     options = VectorizeOptions(min_area_m2=6, split=("tree",))
     whole, cut = (polygons_of(map_of(ids), options=options, strip_rows=r) for r in (len(ids), rows))
     assert shapely.to_wkb(whole.geometry).tolist() == shapely.to_wkb(cut.geometry).tolist()
+
+
+def row_of_houses(dip: float) -> tuple[NDArray[np.uint8], ClassArray]:
+    """Four houses wall to wall, which the mask shows as one, and a confidence that is lower by `dip` along their walls."""
+    ids = np.zeros((60, 140), dtype=np.uint8)
+    ids[15:45, 10:130] = 2
+    sure = np.full(ids.shape, 0.95)
+    for wall in (40, 70, 100):
+        sure[:, wall - 1 : wall + 1] -= dip
+    return ids, ClassArray(map_of(ids).grid, LEGEND, (254 * sure).astype(np.uint8))
+
+
+@pytest.mark.parametrize(("dip", "count"), [(0.0, 1), (0.05, 1), (0.4, 4)])
+def test_houses_wall_to_wall_part_where_the_probability_dips(dip: float, count: int) -> None:
+    ids, confidence = row_of_houses(dip)
+    options = VectorizeOptions(split=("house",), split_by="probability", classes=("house",))
+    found = polygons_of(map_of(ids), confidence=confidence, options=options)
+    assert len(found) == count
+    assert shapely.coverage_is_valid(found.geometry)
+    assert np.allclose(found.area, 3600 / count, rtol=0.05)
+    by_distance = polygons_of(map_of(ids), confidence=confidence, options=VectorizeOptions(split=("house",)))
+    assert (by_distance.class_id == 2).sum() == 1
+
+
+def test_an_unknown_probability_is_no_dip() -> None:
+    ids, confidence = row_of_houses(0.4)
+    unknown = ClassArray(confidence.grid, LEGEND, np.full(ids.shape, 255, dtype=np.uint8))
+    options = VectorizeOptions(split=("house",), split_by="probability", classes=("house",))
+    assert len(polygons_of(map_of(ids), confidence=unknown, options=options)) == 1
+
+
+def test_a_split_by_probability_without_one_is_refused() -> None:
+    ids, _ = row_of_houses(0.4)
+    with pytest.raises(BadOption, match="--confidence"):
+        polygons_of(map_of(ids), options=VectorizeOptions(split=("house",), split_by="probability"))
+
+
+@pytest.mark.parametrize("angle", [0, 20, 45, 75])
+def test_houses_that_touch_at_a_corner_or_by_a_passage_are_two(angle: float) -> None:
+    corner = shapely.union(shapely.box(-30, -25, 0, 0), shapely.box(-2, -2, 28, 32))
+    passage = shapely.union_all([shapely.box(-38, -15, -5, 15), shapely.box(5, -14, 40, 14), shapely.box(-6, -4, 6, 4)])
+    for houses in (corner, passage):
+        turned = shapely.affinity.rotate(houses, angle, origin="centroid")
+        placed = shapely.affinity.translate(turned, 60 - turned.centroid.x, 60 - turned.centroid.y)
+        ids = rasterize([(placed, 2)], (120, 120)).astype(np.uint8)
+        found = polygons_of(map_of(ids), options=VectorizeOptions(split=("house",), classes=("house",)))
+        assert len(found) == 2
