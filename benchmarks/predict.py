@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 CHILD_SCRIPT, PEERS_SCRIPT = (Path(__file__).with_name(f"predict_{name}.py") for name in ("child", "peers"))
 PARTS = ("engines", "agreement", "rest", "peers")
 ENGINES = (("openvino", "exact"), ("openvino", "fast"), ("openvino", "int8"), ("onnx", "exact"), ("onnx", "int8"))
-EAGER = ("torch", "eager")
+EAGER, REST = ("torch", "eager"), ("rest", "free")
 TOWN, SEED = 1024, 1
 BANDS = ("red", "green", "blue")
 RIM = 16
@@ -186,10 +186,10 @@ def in_child(home: Path, kind: str, **flags: Any) -> dict[str, Any]:
 
 def measured(home: Path, options: argparse.Namespace, threads: int) -> dict[tuple[str, str], dict[str, Any]]:
     """The figures of each engine and precision, medians over the rounds; they take turns."""
-    rounds: dict[tuple[str, str], list[dict[str, Any]]] = {kind: [] for kind in (*available(), EAGER)}
+    rounds: dict[tuple[str, str], list[dict[str, Any]]] = {kind: [] for kind in (*available(), EAGER, REST)}
     for _ in range(options.rounds):
         for engine, precision in rounds:
-            kind = "eager" if (engine, precision) == EAGER else "engine"
+            kind = engine if (engine, precision) == REST else "eager" if (engine, precision) == EAGER else "engine"
             found = in_child(home, kind, engine=engine, precision=precision, threads=threads)
             rounds[engine, precision].append(found)
     return {kind: _medians(each) for kind, each in rounds.items()}
@@ -221,16 +221,23 @@ def print_engines(found: dict[tuple[str, str], dict[str, Any]], options: argpars
         f"  aims: end to end {AIMS['run']} of pure forward on the pixels run, {AIMS['raster']} on the raster's own; "
         f"start-up {AIMS['start']} s, peak {AIMS['peak']:.0f} MB"
     )
+    rest = found[REST]["cpu_s"] / threads if clock == "wall" else found[REST]["cpu_s"]
+    print(
+        "  on cores that the network fills, end to end cannot be more than the ceiling: the network's time over that and the "
+        "time of reading, blending and writing"
+    )
     for (engine, precision), f in found.items():
-        if (engine, precision) == EAGER:
+        if (engine, precision) in (EAGER, REST):
             continue
         forward, seconds = f["forward"][clock], f["seconds"][clock]
         own, run = (f[kind] / 1e6 / seconds / forward for kind in ("pixels", "run"))
+        ceiling = 1 / (1 + rest * forward / (f["run"] / 1e6))
         aim = f" (aim {FASTER[precision]})" if engine == "openvino" and precision in FASTER else ""
         print(
             f"  {engine:8} {precision:5} tile {f['tile']:.0f}: forward {forward:5.2f} Mpx/s, "
-            f"{forward / eager:4.2f} x eager{aim}; end to end {run:.3f} of it run, {own:.3f} own; "
-            f"start {f['start'][clock]:.2f} s, peak {f['peak_mb']:.0f} MB, {f['seconds']['cpu']:.1f} CPU s"
+            f"{forward / eager:4.2f} x eager{aim}; end to end {run:.3f} of it run (ceiling {ceiling:.3f}), "
+            f"{own:.3f} own; start {f['start'][clock]:.2f} s, of which "
+            f"{f['handed_cpu']:.2f} CPU s before the first tile; peak {f['peak_mb']:.0f} MB, {f['seconds']['cpu']:.1f} CPU s"
         )
 
 

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 BANDS = ("red", "green", "blue")
 KEPT = 12
 """Tiles on which the pure forward rate is measured."""
+PATCH = 16
+"""The side of what is alike in the map of the network that costs nothing."""
 
 
 def main() -> None:
@@ -36,22 +38,22 @@ def main() -> None:
 
 
 class Watched:
-    """A scorer that notes when it first answered and what it was given."""
+    """A scorer that notes when it was first asked and answered, and how much it was given."""
 
     def __init__(self, scorer: Any) -> None:
         self.scorer, self.spec, self.device = scorer, scorer.spec, scorer.device
         self.first_at = self.first_cpu = 0.0
+        self.handed_cpu = 0.0
         self.pixels = 0
-        self.batches: list[NDArray[Any]] = []
 
     def score(self, batch: NDArray[Any]) -> Any:
         """The inner scorer's answer."""
+        if not self.first_at:
+            self.handed_cpu = time.process_time()
         scores = self.scorer.score(batch)
         if not self.first_at:
             self.first_at, self.first_cpu = time.time(), time.process_time()
         self.pixels += batch.shape[0] * batch.shape[2] * batch.shape[3]
-        if len(self.batches) < KEPT:
-            self.batches.append(batch.copy())
         return scores
 
 
@@ -76,18 +78,37 @@ def engine(options: argparse.Namespace) -> dict[str, Any]:
     threads = options.threads
     scorer = open_scorer(options.folder / "model", engine=options.engine, threads=threads, precision=options.precision)
     watched = Watched(scorer)
-    out = options.folder / f"{options.engine}_{options.precision}_{Path(options.scene).stem}.tif"
-    wall, cpu, summary = predicted(watched, options.folder / options.scene, out, threads)
+    scene = options.folder / options.scene
+    out = options.folder / f"{options.engine}_{options.precision}_{scene.stem}.tif"
+    wall, cpu, summary = predicted(watched, scene, out, threads)
+    batches = first_batches(scene, scorer)
     return {
         "start": {"wall": watched.first_at - options.started, "cpu": watched.first_cpu},
+        "handed_cpu": watched.handed_cpu,
         "seconds": {"wall": wall, "cpu": cpu},
         "pixels": summary.pixels,
         "run": watched.pixels,
-        "tile": watched.batches[0].shape[2],
+        "tile": batches[0].shape[2],
         "peak_mb": summary.peak_memory_mb,
         "device": scorer.device,
-        "forward": forward_rate(scorer.score, watched.batches),
+        "forward": forward_rate(scorer.score, batches),
     }
+
+
+def first_batches(scene: Path, scorer: Any) -> list[NDArray[Any]]:
+    """The pixels of the first tiles of a scene, as the sweep gives them to the scorer one by one."""
+    from terraseg.core.dataset import Imagery
+    from terraseg.pixels.tiling import tile_order
+    from terraseg.predict.budget import plan_lattice
+    from terraseg.predict.options import InputOptions, PredictOptions
+    from terraseg.predict.ready import made_ready
+    from terraseg.predict.tiles import read_tile
+
+    with made_ready(Imagery((str(scene),), BANDS), scorer, InputOptions(fit="off", resample="off")) as ready:
+        lattice = plan_lattice(ready.source.grid, scorer.spec, PredictOptions())
+        places = list(tile_order(lattice.region))[:KEPT]
+        tiles = [read_tile(ready.source, lattice, scorer.spec, place) for place in places]
+    return [tile.pixels[None] for tile in tiles if tile.pixels is not None]
 
 
 def forward_rate(score: Callable[[NDArray[Any]], Any], batches: Sequence[NDArray[Any]]) -> dict[str, float]:
@@ -130,7 +151,7 @@ def rest(options: argparse.Namespace) -> dict[str, Any]:
     spec = read_spec(options.folder / "model")
 
     class Free:
-        """Probabilities made once."""
+        """Probabilities made once: like a map's, alike over some pixels, and never the same."""
 
         device = "free"
         made: dict[tuple[int, ...], NDArray[np.float32]] = {}  # noqa: RUF012  # one process, one instance
@@ -142,7 +163,9 @@ def rest(options: argparse.Namespace) -> dict[str, Any]:
             """The same for every batch of a shape."""
             shape = (len(batch), len(spec.legend), *batch.shape[2:])
             if shape not in self.made:
-                scores = np.random.default_rng(0).random(shape, dtype=np.float32)
+                coarse = (*shape[:2], *(-(-side // PATCH) for side in shape[2:]))
+                patches = np.random.default_rng(0).random(coarse, dtype=np.float32).repeat(PATCH, 2).repeat(PATCH, 3)
+                scores = patches[:, :, : shape[2], : shape[3]]
                 self.made[shape] = scores / scores.sum(axis=1, keepdims=True)
             return self.made[shape]
 

@@ -98,21 +98,20 @@ def _predict_named(
     from terraseg.errors import BadOption
 
     fresh, shard, cluster = course
-    if cluster is not None and (fresh or shard is not None):
-        other = "--fresh" if fresh else f"--shard {shard}"
-        cure = (
-            "delete the maps first, or pass another --out" if fresh else "the cluster makes shards itself, leave it out"
+    if cluster is not None and shard is not None:
+        raise BadOption(
+            f"--shard {shard} and --cluster do not go together: the cluster makes shards itself, leave it out"
         )
-        raise BadOption(f"{other} and --cluster do not go together: {cure}")
     with watching() as watch:
         if cluster is None:
             from terraseg.pipeline.rasters import Course, predict_files
 
             done = predict_files(rasters, models, out, settings, watch=watch, course=Course(fresh, shard))
         else:
-            from terraseg.pipeline.cluster import predict_on_cluster
+            from terraseg.pipeline.cluster import Cluster, predict_on_cluster
 
-            done = predict_on_cluster(rasters, models, out, settings, address=cluster, watch=watch)
+            where = Cluster(cluster, fresh)
+            done = predict_on_cluster(rasters, models, out, settings, cluster=where, watch=watch)
     print_files([str(path) for path in done.files])
     done.check()
 

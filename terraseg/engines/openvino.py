@@ -96,7 +96,7 @@ def open_openvino(bundle: Path, *, threads: int | None = None, precision: Precis
 def read_graph(core: openvino.Core, path: Path) -> openvino.Model:
     """The graph of a file, its weights mapped from it where the folder can be written to for a moment, else read."""
     try:
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", suffix=".onnx") as lean:
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}.", suffix=".onnx") as lean:
             lean.write(lean_graph(path))
             lean.flush()
             return core.read_model(lean.name)

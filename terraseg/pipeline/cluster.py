@@ -11,7 +11,7 @@ from typing import Any
 from terraseg.core.machine import cores_available
 from terraseg.core.watch import SILENT, Watch
 from terraseg.errors import BadOption, missing_extra
-from terraseg.pipeline.rasters import Course, Predicted, predict_files, ready_models
+from terraseg.pipeline.rasters import Course, Predicted, drop_maps, predict_files, ready_models
 from terraseg.store.opening import is_remote
 
 LOCAL = "local"
@@ -20,6 +20,17 @@ SHARDS_EACH = 4
 RETRIES = 3
 """How often a shard that failed is tried again, on whatever worker is free."""
 WAIT = "15s"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A scheduler's address, "tcp://host:8786", or "local" for a process on each core of this machine.
+
+    `fresh` drops the maps and what earlier runs had finished of them, before any shard begins.
+    """
+
+    address: str
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,24 +54,26 @@ def predict_on_cluster(
     out: Path | None,
     settings: dict[str, Any],
     *,
-    address: str,
+    cluster: Cluster,
     watch: Watch = SILENT,
 ) -> Predicted:
     """The class maps of rasters, made by the workers of a dask cluster; to the byte those of `predict_files` on one machine.
 
-    `address` is a scheduler's, "tcp://host:8786", or "local" for a process on each core of this machine. The workers need
-    terraseg, and must see the rasters, the models and `out` under the same paths. A shard that fails, or whose worker dies,
-    is tried again and goes on where it was. Raises `MissingExtra` without dask.distributed, `BadOption` when no scheduler
-    answers or it has no worker, and what `predict_files` raises.
+    The workers need terraseg, and must see the rasters, the models and `out` under the same paths. A shard that fails, or
+    whose worker dies, is tried again and goes on where it was. Raises `MissingExtra` without dask.distributed, `BadOption`
+    when no scheduler answers or it has no worker, and what `predict_files` raises.
     """
     if not find_spec("distributed"):
         raise missing_extra("predicting on a cluster", "cluster")
     watch.step("predict")
-    ready_models(rasters, models, settings, watch=watch)
-    with _client(address) as (client, workers):
+    listing = ready_models(rasters, models, settings, watch=watch)
+    with _client(cluster.address) as (client, workers):
+        if cluster.fresh:
+            # Once, and here: a shard that is tried again must find what it had finished.
+            drop_maps(listing, out)
         count = SHARDS_EACH * workers
-        watch.say(f"predicting in {count} shards on {workers} worker{'s' if workers > 1 else ''} of {address}")
-        cores = _own_cores() if address == LOCAL else None
+        watch.say(f"predicting in {count} shards on {workers} worker{'s' if workers > 1 else ''} of {cluster.address}")
+        cores = _own_cores() if cluster.address == LOCAL else None
         tasks = [_task(rasters, models, out, settings, f"{n}/{count}", cores) for n in range(1, count + 1)]
         return _gathered(client, tasks, watch)
 

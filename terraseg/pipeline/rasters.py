@@ -19,6 +19,7 @@ from terraseg.predict.options import InputOptions, PredictOptions
 from terraseg.predict.work import Shard, shares
 from terraseg.store.bundle import read_spec
 from terraseg.store.header import read_facts
+from terraseg.store.mapfolder import drop_map
 from terraseg.store.mapwriter import BLOCK
 
 
@@ -92,9 +93,27 @@ def ready_models(
     return listing
 
 
-def _predict_each(listing: Listing, job: Job, out: Path | None, watch: Watch, shard: Shard | None) -> Predicted:
+def drop_maps(listing: Listing, out: Path | None) -> None:
+    """Removes what earlier runs have made of the maps of rasters: finished ones, and what lies of unfinished ones.
+
+    Raises `StaleRun` while a process is at one, and `UnwritableFile`.
+    """
+    for raster in listing.rasters:
+        target = _target(raster, listing, out)
+        image = Path(raster.template)
+        if not (target.exists() and image.exists() and target.samefile(image)):
+            drop_map(target)
+
+
+def _target(raster: RasterInput, listing: Listing, out: Path | None) -> Path:
+    """Where the map of a raster goes."""
     count = len(listing.rasters) + len(listing.failures)
     in_folder = out is not None and (count > 1 or out.is_dir() or not out.suffix)
+    return out if out is not None and not in_folder else (out or Path()) / f"{raster.name}_map.tif"
+
+
+def _predict_each(listing: Listing, job: Job, out: Path | None, watch: Watch, shard: Shard | None) -> Predicted:
+    count = len(listing.rasters) + len(listing.failures)
     written: list[Path] = []
     failures, outside = list(listing.failures), 0
     for failure in failures:
@@ -107,7 +126,7 @@ def _predict_each(listing: Listing, job: Job, out: Path | None, watch: Watch, sh
     for raster in listing.rasters:
         if raster.name in parts and parts[raster.name] is None:
             continue
-        target = out if out is not None and not in_folder else (out or Path()) / f"{raster.name}_map.tif"
+        target = _target(raster, listing, out)
         try:
             written += _predict_one(raster, target, job, watch, parts.get(raster.name))
         except NoOverlap as error:

@@ -84,17 +84,22 @@ def onnx_path(folder: Path) -> Path:
 
 def bundle_hash(folder: Path) -> str:
     """What identifies a model in reports and maps: the first 16 hexadecimal digits of its ONNX file's SHA-256."""
+    return onnx_hash(folder)[:16]
+
+
+def onnx_hash(folder: Path) -> str:
+    """The SHA-256 of `model.onnx`; `BrokenBundle` when the file is not the one that the bundle was written with."""
     _checked_part(folder, ONNX)
-    return str(_description(folder)[HASHES][ONNX])[:16]
+    return str(_description(folder)[HASHES][ONNX])
 
 
 def _refuse_strangers(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise BrokenBundle(f"{folder} is a file: pass a folder for the model")
     found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    # A kill may have left the unfinished file of a model in bytes.
-    known = (*PARTS, INT8, INT8_REPORT)
-    strangers = [name for name in found if name not in known and not name.startswith(f".{Path(INT8).stem}.")]
+    # A kill may have left the unfinished file of a model in bytes, or what an engine reads a graph from.
+    known, left = (*PARTS, INT8, INT8_REPORT), tuple(f".{Path(name).stem}." for name in (ONNX, INT8))
+    strangers = [name for name in found if name not in known and not name.startswith(left)]
     if strangers:
         raise BrokenBundle(
             f"{folder} holds {strangers[0]!r}, which is no part of a model: pass an empty or a new folder"

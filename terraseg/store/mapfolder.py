@@ -45,14 +45,31 @@ def blocks_path(out: Path, part: str | None) -> Path:
 
 def is_made(paths: Sequence[Path], key: str) -> bool:
     """Whether all files of a map stand and were made from what `key` stands for."""
-    if not all(path.exists() for path in paths):
-        return False
+    return all(path.exists() for path in paths) and _made_from(paths[0]) == key
+
+
+def _made_from(path: Path) -> str | None:
+    """The key of what a map was made from; None for what is no map, or not one of ours."""
     try:
-        with open_dataset(paths[0]) as dataset:
-            return bool(dataset.tags().get(RUN_TAG) == key)
+        with open_dataset(path) as dataset:
+            key = dataset.tags().get(RUN_TAG)
     except UnreadableFile:
         # Something else stands there, and will be written over.
-        return False
+        return None
+    return None if key is None else str(key)
+
+
+def drop_map(out: Path) -> None:
+    """Removes a map, and the blocks of one in the making; what was not made by a prediction stays.
+
+    Raises `StaleRun` while another process is writing it, `UnwritableFile` where it cannot be removed.
+    """
+    if scratch_folder(out).exists():
+        with held_folder(out, None):
+            clear_folder(out, None, whole=True)
+    if out.exists() and _made_from(out) is not None:
+        with refused(out):
+            out.unlink()
 
 
 @contextmanager

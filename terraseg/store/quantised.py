@@ -6,7 +6,7 @@ from pathlib import Path
 
 from terraseg.core.int8 import Int8Report
 from terraseg.errors import BrokenBundle, UnwritableFile
-from terraseg.store.bundle import INT8, INT8_REPORT, content_hash, file_hash, onnx_path
+from terraseg.store.bundle import INT8, INT8_REPORT, content_hash, file_hash, onnx_hash
 from terraseg.store.rundir import replacing, system_reason
 
 OF, HASH, REPORT = "of", "sha256", "report"
@@ -26,7 +26,7 @@ def write_int8(folder: Path, onnx: bytes, report: Int8Report) -> Int8Model:
     The report is written last and names the hashes of both graphs, so that a kill between the two files leaves no pair that
     would be believed. Raises `BrokenBundle` as reading does, `UnwritableFile` for a folder that cannot be written to.
     """
-    known = {OF: file_hash(onnx_path(folder)), HASH: content_hash(onnx), REPORT: report.to_json()}
+    known = {OF: onnx_hash(folder), HASH: content_hash(onnx), REPORT: report.to_json()}
     try:
         with replacing(folder / INT8) as temporary:
             temporary.write_bytes(onnx)
@@ -44,7 +44,7 @@ def read_int8(folder: Path) -> Int8Model | None:
     """The bundle's graph in bytes; None where there is none that belongs to the exact graph as it is now."""
     try:
         known = json.loads((folder / INT8_REPORT).read_text(encoding="utf-8"))
-        fits = known[OF] == file_hash(onnx_path(folder)) and known[HASH] == file_hash(folder / INT8)
+        fits = known[OF] == onnx_hash(folder) and known[HASH] == file_hash(folder / INT8)
         return Int8Model(folder / INT8, Int8Report.from_json(known[REPORT])) if fits else None
     except FileNotFoundError:
         return None

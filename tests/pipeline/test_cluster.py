@@ -19,7 +19,7 @@ from terraseg.cli import predict as command
 from terraseg.core.modelspec import ModelSpec
 from terraseg.errors import BadOption, MissingExtra, RastersFailed
 from terraseg.pipeline import cluster
-from terraseg.pipeline.cluster import predict_on_cluster
+from terraseg.pipeline.cluster import Cluster, predict_on_cluster
 from terraseg.pipeline.rasters import predict_files
 from terraseg.store.bundle import write_bundle
 from tests.makers import LAND_AND_ROOF, make_grid, make_raster
@@ -95,7 +95,7 @@ def test_a_cluster_makes_the_maps_of_one_machine_though_a_worker_dies(
         killer = threading.Thread(target=kill)
         killer.start()
         done = predict_on_cluster(
-            [str(scenes)], [model], tmp_path / "maps", SETTINGS, address=workers.scheduler_address
+            [str(scenes)], [model], tmp_path / "maps", SETTINGS, cluster=Cluster(workers.scheduler_address)
         )
         killer.join()
         assert killed == [victim], "the worker died while parts lay in the folder"
@@ -113,7 +113,9 @@ def test_a_raster_that_fails_is_named_once_and_the_others_are_mapped(
     (tmp_path / "in" / "broken.tif").write_bytes(b"II*\0 no raster")
     given = [str(tmp_path / "in" / f"{name}.tif") for name in ("b", "broken")]
     with running() as workers:
-        done = predict_on_cluster(given, [model], tmp_path / "maps", SETTINGS, address=workers.scheduler_address)
+        done = predict_on_cluster(
+            given, [model], tmp_path / "maps", SETTINGS, cluster=Cluster(workers.scheduler_address)
+        )
     assert [failure.name for failure in done.failures] == ["broken"]
     with pytest.raises(RastersFailed, match="1 of 2"):
         done.check()
@@ -125,7 +127,7 @@ def test_local_is_a_cluster_of_this_machines_own(
 ) -> None:
     monkeypatch.setattr(cluster, "cores_available", lambda: 2)
     out = tmp_path / "a_map.tif"
-    done = predict_on_cluster([str(scenes / "a.tif")], [model], out, SETTINGS, address="local")
+    done = predict_on_cluster([str(scenes / "a.tif")], [model], out, SETTINGS, cluster=Cluster("local"))
     assert out in done.files
     assert digest(tmp_path)["a_map.tif"] == expected["a_map.tif"]
 
@@ -135,18 +137,35 @@ def test_where_no_scheduler_answers_it_says_how_to_start_one(
 ) -> None:
     monkeypatch.setattr(cluster, "WAIT", "1s")
     with pytest.raises(BadOption, match=r"no dask scheduler answers at tcp://127.0.0.1:1 .*dask worker"):
-        predict_on_cluster([str(scenes)], [model], None, SETTINGS, address="tcp://127.0.0.1:1")
+        predict_on_cluster([str(scenes)], [model], None, SETTINGS, cluster=Cluster("tcp://127.0.0.1:1"))
 
 
 def test_without_the_extra_it_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match=r"predicting on a cluster .*terraseg\[cluster\]"):
-        predict_on_cluster(["a.tif"], [Path("m")], None, {}, address="local")
+        predict_on_cluster(["a.tif"], [Path("m")], None, {}, cluster=Cluster("local"))
 
 
-@pytest.mark.parametrize(("flags", "words"), [({"fresh": True}, "delete the maps"), ({"shard": "1/2"}, "leave it out")])
-def test_the_command_refuses_what_does_not_go_with_a_cluster(flags: dict[str, Any], words: str) -> None:
-    with pytest.raises(BadOption, match=words):
-        command.run(["a.tif"], [Path("m")], cluster="local", **flags)
+def test_fresh_drops_once_what_was_made_before_the_shards_begin(
+    model: Path, scenes: Path, expected: dict[str, str], tmp_path: Path
+) -> None:
+    given, out = [str(scenes / "c.tif")], tmp_path / "c_map.tif"
+    predict_files(given, [model], out, SETTINGS)
+    first = out.stat()
+    with running() as workers:
+        where = workers.scheduler_address
+        again = predict_on_cluster(given, [model], out, SETTINGS, cluster=Cluster(where))
+        assert out.stat().st_ino == first.st_ino, "what is made is not made again"
+        fresh = predict_on_cluster(given, [model], out, SETTINGS, cluster=Cluster(where, fresh=True))
+    assert out in again.files
+    assert out in fresh.files
+    assert out.stat().st_mtime_ns > first.st_mtime_ns
+    assert digest(tmp_path)["c_map.tif"] == expected["c_map.tif"]
+    assert not list(tmp_path.glob(".*")), "no blocks are left behind"
+
+
+def test_the_command_refuses_what_does_not_go_with_a_cluster() -> None:
+    with pytest.raises(BadOption, match="leave it out"):
+        command.run(["a.tif"], [Path("m")], cluster="local", shard="1/2")
     with pytest.raises(BadOption, match="shares out rasters that are named"):
         command.run(None, cluster="local")

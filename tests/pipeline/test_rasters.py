@@ -182,6 +182,26 @@ def test_rasters_outside_the_area_are_passed_over(tmp_path: Path, predict: Calla
         predict([there, further], tmp_path / "out", aoi=str(area))
 
 
+def test_dropping_maps_takes_what_was_predicted_and_nothing_else(
+    tmp_path: Path, predict: Callable[..., Predicted]
+) -> None:
+    scene, other = tmp_path / "scene.tif", tmp_path / "other.tif"
+    for path in (scene, other):
+        make_raster(path, make_grid(40, 50))
+    made = tmp_path / "map.tif"
+    predict([str(scene)], out=made)
+    left = tmp_path / ".map.part"
+    left.mkdir()
+    (left / "1-of-2.blocks").write_bytes(b"")
+    listing = list_rasters([str(scene)], ("red", "green", "blue"))
+    for out in (scene, other, made):
+        rasters.drop_maps(listing, out)
+    assert scene.exists()
+    assert other.exists(), "no map of ours stands there"
+    assert not made.exists()
+    assert not left.exists()
+
+
 def test_maps_of_an_earlier_run_are_no_imagery(tmp_path: Path, predict: Callable[..., Predicted]) -> None:
     make_raster(tmp_path / "a.tif")
     predict([tmp_path / "a.tif"], tmp_path / "b_map.tif")
