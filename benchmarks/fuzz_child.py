@@ -24,6 +24,7 @@ def main() -> None:
         os.dup2(said.fileno(), stream)
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     from terraseg.cli.main import run
+    from terraseg.predict.memory import peak_memory_mb
 
     for line in sys.stdin:
         said.seek(0)
@@ -41,7 +42,7 @@ def main() -> None:
             "code": code,
             "said": said.read().decode("utf-8", errors="replace")[-4000:],
             "cpu_s": time.process_time() - start,
-            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "peak_mb": peak_memory_mb(),
         }
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from terraseg.evaluate.cells import right_pixels
 
@@ -191,7 +191,7 @@ def _resampled(counts: NDArray[np.int64], resamples: int) -> Iterator[NDArray[np
 
 
 def _quantiles(values: NDArray[np.float64], blocks: int) -> Interval:
-    spread = np.sqrt(blocks / (blocks - 1)) * stats.t.ppf((1 + LEVEL) / 2, blocks - 1)
-    tail = float(stats.norm.cdf(-spread))
+    spread = np.sqrt(blocks / (blocks - 1)) * special.stdtrit(blocks - 1, (1 + LEVEL) / 2)
+    tail = float(special.ndtr(-spread))
     low, high = np.nanquantile(values, (tail, 1 - tail))
     return Interval(float(low), float(high))

@@ -6,6 +6,7 @@ from pyproj import Transformer
 from pyproj.exceptions import ProjError
 
 from terraseg.core.grid import Grid
+from terraseg.errors import GridMismatch
 from terraseg.report.content import ScaleBar
 from terraseg.shapes.ground import to_longitude_latitude
 
@@ -17,7 +18,7 @@ def pixel_sides_m(grid: Grid) -> tuple[float, float] | None:
     """Pixel (height, width) in metres at the centre; None without a CRS, and with one that has no place on a globe."""
     try:
         sides = grid.pixel_size_m
-    except ProjError:
+    except GridMismatch:
         return None
     return sides if sides is not None and all(math.isfinite(s) and s > 0 for s in sides) else None
 
@@ -58,7 +59,7 @@ def north_angle(grid: Grid) -> float | None:
         lon, lat = transformer.transform(float(x), float(y))
         step = 1e-4 if lat < 0 else -1e-4
         aside = transformer.transform(lon, lat + step, direction="INVERSE")
-    except ProjError:
+    except (GridMismatch, ProjError):
         return None
     row, col = grid.to_pixel(*aside)
     right = (float(col) - grid.width / 2) / step
