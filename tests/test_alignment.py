@@ -190,8 +190,11 @@ def test_training_sees_labels_on_what_they_name(
 def test_maps_and_polygons_lie_where_the_image_is(
     tmp_path_factory: pytest.TempPathFactory, example: Example, coarser: float | None
 ) -> None:
-    """Also where the model's pixels are larger, and each tile is resampled on its way there and back."""
-    folder = tmp_path_factory.mktemp("e")
+    """Also where the model's pixels are larger, and each tile is resampled on its way there and back.
+
+    A disc drawn in such pixels lies beside itself by a part of one of them; half of one is what a wrong corner would cost.
+    """
+    folder, limit = tmp_path_factory.mktemp("e"), max(0.5, 0.3 * (coarser or 0.0))
     scene = scene_of(example, folder, folder / "none")
     gsd = None if coarser is None else (example.grid.gsd_m or GSD) * coarser
     scorer = PointScorer(make_spec(BANDS, tile=32, gsd_m=gsd), middle=(DARK + BRIGHT) / 2)
@@ -201,12 +204,12 @@ def test_maps_and_polygons_lie_where_the_image_is(
         assert np.allclose(raster.grid.transform, example.grid.transform, rtol=1e-12)
         roof = raster.read(raster.grid.window) == 1
         table = polygons_of(raster, options=VectorizeOptions(classes=("roof",)))
-    assert apart(middle(roof), example.shape) < 0.5
+    assert apart(middle(roof), example.shape) < limit
     backwards = shapely.transform(
         shapely.union_all(table.geometry),
         lambda p: np.column_stack(example.grid.to_pixel(p[:, 0], p[:, 1])[::-1]),
     )
-    assert apart(np.array(shapely.centroid(backwards).coords[0]), example.shape) < 0.5
+    assert apart(np.array(shapely.centroid(backwards).coords[0]), middle(roof)) < 0.5
 
 
 def test_the_makers_agree_with_rasterio_about_pixel_centres(tmp_path: Path) -> None:
