@@ -27,7 +27,7 @@ lint: setup
 	$(RUN)/mypy
 
 # accuracy.py and hand_search.py take hours: they are started by hand.
-BENCHMARKS := $(filter-out %/accuracy.py %/hand_search.py %/fastai_policy.py %/predict.py %/predict_child.py %/predict_peers.py,$(wildcard benchmarks/*.py))
+BENCHMARKS := $(filter-out %/accuracy.py %/hand_search.py %/fastai_policy.py %/predict.py %/predict_child.py %/predict_peers.py %/fuzz_cases.py %/fuzz_child.py,$(wildcard benchmarks/*.py))
 
 bench: setup
 	for script in $(BENCHMARKS); do $(RUN)/python $$script || exit 1; done
