@@ -1,5 +1,6 @@
 """The rasters of a prediction: from what was named on the command line to imagery whose bands are the model's."""
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -149,9 +150,18 @@ def _is_product(path: str) -> bool:
         return False
 
 
+def _places(paths: Sequence[str]) -> dict[str, str]:
+    """The paths as seen from the folder that all lie in: names do not depend on where the command was given."""
+    whole = {path: Path(path).resolve() for path in paths}
+    common = os.path.commonpath([path.parent for path in whole.values()]) if whole else ""
+    return {path: place.relative_to(common).as_posix() for path, place in whole.items()}
+
+
 def _with_names(templates: Sequence[str], items: Sequence[StacItem]) -> list[RasterInput]:
     each = list({path if is_remote(path) else str(Path(path).resolve()): path for path in templates}.values())
-    places = {path: urlparse(path).path if is_remote(path) else path for path in each}
+    places = {path: urlparse(path).path for path in each if is_remote(path)} | _places(
+        [p for p in each if not is_remote(p)]
+    )
     names = scene_names(list(dict.fromkeys(places.values())))
     stems = [PurePosixPath(place).stem for place in places.values()]
     for path, place in places.items():

@@ -69,6 +69,18 @@ def test_folders_patterns_and_files_are_listed_once_each(tmp_path: Path) -> None
         list_rasters([str(tmp_path / "*.jp2")], RGB)
 
 
+def test_names_do_not_depend_on_the_folder_that_the_command_is_given_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    here.mkdir()
+    for name in ("a", "sub/c"):
+        make_raster(there / f"{name}.tif")
+    monkeypatch.chdir(here)
+    listing = list_rasters([str(there), str(there / "?.tif")], RGB)
+    assert sorted(r.name for r in listing.rasters) == ["a", "sub_c"]
+
+
 def test_one_file_a_band_is_one_raster(tmp_path: Path) -> None:
     for name in RGB:
         make_raster(tmp_path / f"s_{name}_1.tif", bands=(name,))

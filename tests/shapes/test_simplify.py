@@ -53,7 +53,8 @@ def test_smooth_borders_stay_a_coverage_and_lose_as_many_vertices_as_in_geos(see
     assert shapely.area(polygons).sum() == pytest.approx(1600, rel=0.02 + tolerance**2 / 400)
     ours = shapely.get_num_coordinates(polygons).sum()
     geos = shapely.get_num_coordinates(shapely.coverage_simplify(traced, tolerance)).sum()
-    assert ours <= 1.25 * geos + 12
+    # On maps where hardly a border is longer than the tolerance, keeping each region's area takes more of them.
+    assert ours <= 1.5 * geos + 12
 
 
 @pytest.mark.parametrize("angle", [15, 30, 45])
