@@ -121,6 +121,7 @@ def test_the_weights_of_the_best_validation_come_back(
     dataset, run = dataset_from(scene), RunFolder(tmp_path / "run")
     trained = train_model(dataset, facts_from(dataset), plan, run)
     rows = read_csv(run.progress)
+    assert plan.steps is not None
     scores = {int(row["step"]): float(row["mean_iou"]) for row in rows}
     settled = {step: score for step, score in scores.items() if step >= SETTLED * plan.steps}
     best = trained.provenance["best_step"]
