@@ -20,8 +20,6 @@ from terraseg.report.options import ReportOptions
 from terraseg.store.rundir import RunFolder
 from terraseg.vectorize.options import VectorizeOptions
 
-PROJECT_FILE = "terraseg.toml"
-
 
 @dataclass(frozen=True)
 class MapOptions:

@@ -21,7 +21,6 @@ QUIET = 0.005
 """The least disagreement inside tiles that a seam is held against: on calm ground any difference is many times nothing."""
 SHOWING = 2.0
 """A seam score from which borders show."""
-EXACT = 1e-4
 
 
 @dataclass(frozen=True)
