@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from terraseg.errors import BadOption, UnknownName, nearest
+from terraseg.nets.depthwise import with_strided_depthwise
 from terraseg.nets.pretrained import download_weights, load_encoder_weights
 
 SUGGESTED = ("resnet18", "resnet34", "resnet50", "mobilenetv2_100", "efficientnet_b0", "convnext_tiny")
@@ -204,7 +205,7 @@ def encoder_module(options: EncoderOptions, bands: int, arguments: Mapping[str, 
     except _UNFIT as error:
         raise BadOption(_refusal(options, error)) from error
     assert isinstance(module, nn.Module)
-    return module
+    return with_strided_depthwise(module)
 
 
 def _refusal(options: EncoderOptions, error: Exception) -> str:
