@@ -47,11 +47,10 @@ def _rounds(choices: dict[str, Choice], facts: Fingerprint, machine: Hardware) -
 
 def _varying(facts: Fingerprint, options: TrainingOptions, rounds: float) -> dict[str, Choice]:
     """How patches are varied and weights held back, so that the training ground is not learnt by heart."""
-    pretrained = bool(options.train.pretrained_path)
     decay = options.optimize.weight_decay
     return {
-        "augment": augment_of(facts, options.sample, pretrained=pretrained, rounds=rounds),
-        "weight_decay": _weight_decay(pretrained=pretrained, rounds=rounds) if decay is None else settled(decay),
+        "augment": augment_of(facts, options.sample, rounds=rounds),
+        "weight_decay": _weight_decay(rounds) if decay is None else settled(decay),
     }
 
 
@@ -176,13 +175,9 @@ def _learning_rate(options: TrainOptions) -> Choice:
     return Choice(1e-3, "the usual peak of a one-cycle policy with AdamW on U-Nets from random weights")
 
 
-def _weight_decay(*, pretrained: bool, rounds: float) -> Choice:
+def _weight_decay(rounds: float) -> Choice:
     if rounds > MANY_ROUNDS:
         return Choice(0.1, f"strong, as each pixel is seen {rounds:.0f} times")
-    if pretrained:
-        return Choice(
-            0.05, "stronger than AdamW's usual one: from given weights a network fits the training ground soon"
-        )
     return Choice(0.01, "AdamW's usual decay; none on biases and normalisation")
 
 

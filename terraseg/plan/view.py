@@ -91,11 +91,11 @@ def accumulate_of(batch: int, crop: int, machine: Hardware, options: SampleOptio
     return Choice(parts, f"{batch * per_sample / 1e9:.1f} GB a step would be more than half of the memory at hand")
 
 
-def augment_of(facts: Fingerprint, options: SampleOptions, *, pretrained: bool, rounds: float) -> Choice:
+def augment_of(facts: Fingerprint, options: SampleOptions, *, rounds: float) -> Choice:
     """The augmentations: tricks of colour only where a pixel is a picture and no measurement.
 
-    `rounds` is how often training sees each pixel. Parts of patches are exchanged where these are soon known by heart:
-    after many rounds, and from `pretrained` weights; a network that has to learn to see first loses by it.
+    `rounds` is how often training sees each pixel: after many, patches change in scale and exchange parts, too, before
+    they are known by heart. With few rounds a network loses by that, from given weights as from random ones.
     """
     if options.augment is not None:
         return settled(options.augment)
@@ -108,8 +108,6 @@ def augment_of(facts: Fingerprint, options: SampleOptions, *, pretrained: bool, 
     if rounds > MANY_ROUNDS:
         why = f"{why}; each pixel is seen {rounds:.0f} times, so that patches must differ more"
         return Choice((*names, "scale", "cutmix"), why)
-    if pretrained:
-        return Choice((*names, "cutmix"), f"{why}; a network that starts from weights soon knows its patches by heart")
     return Choice(names, why)
 
 
