@@ -14,8 +14,11 @@ from terraseg.predict.memory import STATUS, peak_memory_mb, resident_mb, settled
 from terraseg.predict.options import PredictOptions
 from terraseg.predict.sweep import predict_raster
 
+# A disk of any size: the map is never finished, so its room is not needed.
 CHILD = """
-import json, sys
+import json, shutil, sys
+from types import SimpleNamespace
+shutil.disk_usage = lambda folder: SimpleNamespace(free=2**50)
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 import numpy as np
