@@ -1,5 +1,6 @@
 """The promise of --max-ram, kept by real processes on rasters of any shape."""
 
+import ctypes
 import json
 import os
 import subprocess
@@ -131,3 +132,30 @@ def test_a_scorer_may_say_what_it_takes(make_scorer: Any, make_spec: Any) -> Non
 def test_memory_is_told_where_the_system_says_nothing(tmp_path: Path) -> None:
     assert 0 < resident_mb() <= peak_memory_mb()
     assert resident_mb(tmp_path / "nothing") > 20
+
+
+HEAPS = """
+import ctypes, sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from terraseg.predict.memory import share_one_heap
+libc = ctypes.CDLL(None)
+libc.fopen.restype = libc.malloc.restype = ctypes.c_void_p
+if sys.argv[2] == "one":
+    share_one_heap()
+meet = Barrier(4)
+with ThreadPoolExecutor(4) as pool:
+    list(pool.map(lambda _: (meet.wait(), libc.malloc(ctypes.c_size_t(1000)), meet.wait()), range(4)))
+file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="the allocator cannot be asked")
+@pytest.mark.parametrize("how", ["one", "many"])
+def test_threads_share_one_heap(tmp_path: Path, how: str) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", HEAPS, str(tmp_path / "heaps.xml"), how], check=True, env=environment)
+    heaps = (tmp_path / "heaps.xml").read_text().count("<heap nr=")
+    assert heaps == 1 if how == "one" else heaps > 1
