@@ -167,11 +167,11 @@ class RasterReader:
 
 def _stacked(bands: list[NDArray[Any]], dtype: str) -> NDArray[Any]:
     """Bands (height, width) as one array; where they lie in one already, one after the other, that array and no copy."""
-    whole = bands[0].base
-    if isinstance(whole, np.ndarray) and whole.shape == (len(bands), *bands[0].shape) and whole.dtype == dtype:
-        if all(band.__array_interface__ == part.__array_interface__ for band, part in zip(bands, whole, strict=True)):
-            return whole
-    stacked = np.empty((len(bands), *bands[0].shape), dtype=dtype)
+    whole, shape = bands[0].base, (len(bands), *bands[0].shape)
+    fits = isinstance(whole, np.ndarray) and (whole.shape, whole.dtype) == (shape, np.dtype(dtype))
+    if fits and all(b.__array_interface__ == w.__array_interface__ for b, w in zip(bands, whole, strict=True)):
+        return np.asarray(whole)
+    stacked = np.empty(shape, dtype=dtype)
     for place, band in enumerate(bands):
         stacked[place] = band
     return stacked
