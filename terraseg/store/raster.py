@@ -167,14 +167,20 @@ class RasterReader:
 
 def _stacked(bands: list[NDArray[Any]], dtype: str) -> NDArray[Any]:
     """Bands (height, width) as one array; where they lie in one already, one after the other, that array and no copy."""
-    whole, shape = bands[0].base, (len(bands), *bands[0].shape)
-    fits = isinstance(whole, np.ndarray) and (whole.shape, whole.dtype) == (shape, np.dtype(dtype))
-    if fits and all(b.__array_interface__ == w.__array_interface__ for b, w in zip(bands, whole, strict=True)):
+    whole = bands[0].base
+    if whole is not None and _is_stack(whole, bands, dtype):
         return np.asarray(whole)
-    stacked = np.empty(shape, dtype=dtype)
+    stacked = np.empty((len(bands), *bands[0].shape), dtype=dtype)
     for place, band in enumerate(bands):
         stacked[place] = band
     return stacked
+
+
+def _is_stack(whole: NDArray[Any], bands: list[NDArray[Any]], dtype: str) -> bool:
+    """True for an array (bands, height, width) whose parts are the bands, in their order."""
+    if whole.shape != (len(bands), *bands[0].shape) or whole.dtype != dtype:
+        return False
+    return all(b.__array_interface__ == w.__array_interface__ for b, w in zip(bands, whole, strict=True))
 
 
 def _size(file: OpenImage) -> str:
