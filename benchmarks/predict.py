@@ -30,6 +30,8 @@ CHILD_SCRIPT, PEERS_SCRIPT = (Path(__file__).with_name(f"predict_{name}.py") for
 PARTS = ("engines", "agreement", "rest", "peers")
 ENGINES = (("openvino", "exact"), ("openvino", "fast"), ("openvino", "int8"), ("onnx", "exact"), ("onnx", "int8"))
 EAGER, REST = ("torch", "eager"), ("rest", "free")
+OURS = (("openvino", "fast"), ("openvino", "int8"))
+"""What other tools' loops are held against."""
 TOWN, SEED = 1024, 1
 BANDS = ("red", "green", "blue")
 RIM = 16
@@ -58,7 +60,8 @@ def main() -> None:
         make_scene(home / "small.tif", min(options.size, options.whole))
         make_model(home, options)
         for threads in thread_counts(options.threads):
-            found = measured(home, options, threads) if {"engines", "peers"} & set(parts) else {}
+            kinds = (*available(), EAGER, REST) if "engines" in parts else OURS if "peers" in parts else ()
+            found = measured(home, options, threads, kinds)
             if "engines" in parts:
                 print_engines(found, options, threads)
             if "peers" in parts:
@@ -184,9 +187,11 @@ def in_child(home: Path, kind: str, **flags: Any) -> dict[str, Any]:
     return found
 
 
-def measured(home: Path, options: argparse.Namespace, threads: int) -> dict[tuple[str, str], dict[str, Any]]:
+def measured(
+    home: Path, options: argparse.Namespace, threads: int, kinds: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], dict[str, Any]]:
     """The figures of each engine and precision, medians over the rounds; they take turns."""
-    rounds: dict[tuple[str, str], list[dict[str, Any]]] = {kind: [] for kind in (*available(), EAGER, REST)}
+    rounds: dict[tuple[str, str], list[dict[str, Any]]] = {kind: [] for kind in kinds}
     for _ in range(options.rounds):
         for engine, precision in rounds:
             kind = engine if (engine, precision) == REST else "eager" if (engine, precision) == EAGER else "engine"
@@ -244,7 +249,7 @@ def print_engines(found: dict[tuple[str, str], dict[str, Any]], options: argpars
 def print_peers(home: Path, found: dict[tuple[str, str], dict[str, Any]], threads: int) -> None:
     """CPU seconds of other tools' loops, and how many times less ours take."""
     print(f"\npeers, CPU seconds for the scene on {threads} thread(s), over the same weights")
-    ours = {precision: found.get(("openvino", precision)) for precision in ("fast", "int8")}
+    ours = {precision: found.get((engine, precision)) for engine, precision in OURS}
     for name, aims in CHEAPER.items():
         flags = {"model": home / "model", "scene": home / "scene.tif", "out": home / f"{name}.tif", "threads": threads}
         words = [text for flag, value in flags.items() for text in (f"--{flag}", str(value))]

@@ -23,8 +23,8 @@ WRITE_BEHIND = 3
 """Cells that wait for the writer."""
 USUAL_ARRAYS = 256 * MEGABYTE
 """What the arrays may take where no budget is given."""
-USUAL_PANEL = 40 * MEGABYTE
-"""What a panel takes of it, so that a vast raster needs no more memory than a large one: 29,000 px with six classes."""
+USUAL_PANEL = 28 * MEGABYTE
+"""What a panel takes of it, so that a vast raster needs no more memory than a large one: 21,000 px with six classes."""
 TILES_ACROSS = 24
 """Tiles in a row that a panel holds at least where memory allows: those at its border are scored twice."""
 USUAL_CACHE, LEAST_CACHE = 32 * MEGABYTE, 16 * MEGABYTE

@@ -29,7 +29,7 @@ from terraseg.predict.budget import (
 from terraseg.predict.cells import CellMaker, Step, Wanted, score_tiles
 from terraseg.predict.exact import PROMISED, exact_halo
 from terraseg.predict.fit import check_fit
-from terraseg.predict.memory import peak_memory_mb, settled_mb
+from terraseg.predict.memory import peak_memory_mb, settled_mb, share_one_heap
 from terraseg.predict.options import PredictOptions
 from terraseg.predict.seams import SeamTally, tally_note, tally_of
 from terraseg.predict.tiles import RasterSource, Tile, read_tile
@@ -106,6 +106,7 @@ def predict_raster(
     """
     options, job = options or PredictOptions(), job or MapJob()
     started = time.monotonic()
+    share_one_heap()
     spec, grid = scorer.spec, source.grid
     notes = check_fit(spec, source.bands, source.dtype, grid.gsd_m)
     lattice = plan_lattice(grid, spec, options, _halo(source, scorer, options))

@@ -90,9 +90,10 @@ class RasterReader:
         region = rasterio.windows.Window(window.col, window.row, window.width, window.height)
         same_size = shape == (window.height, window.width)
         stored = self._stored(region, shape, Resampling.nearest if same_size else Resampling.average)
-        pixels = np.empty((len(self._sources), *shape), dtype=self._file_dtype)
-        for place, band in enumerate(stored):
-            pixels[place] = self._values(band, self._sources[place][1])
+        pixels = _stacked(
+            [self._values(band, channel) for band, (_, channel) in zip(stored, self._sources, strict=True)],
+            self._file_dtype,
+        )
         valid, indices = self._validity.valid(region, stored), self.imagery.indices
         return Patch(pixels if indices is None else with_indices(pixels, self.imagery.bands, indices), valid)
 
@@ -162,6 +163,24 @@ class RasterReader:
             if channel > count:
                 raise BandMismatch(f"{file.path} has {count} bands, and band {channel} is asked for")
         return sources
+
+
+def _stacked(bands: list[NDArray[Any]], dtype: str) -> NDArray[Any]:
+    """Bands (height, width) as one array; where they lie in one already, one after the other, that array and no copy."""
+    whole = bands[0].base
+    if whole is not None and _is_stack(whole, bands, dtype):
+        return np.asarray(whole)
+    stacked = np.empty((len(bands), *bands[0].shape), dtype=dtype)
+    for place, band in enumerate(bands):
+        stacked[place] = band
+    return stacked
+
+
+def _is_stack(whole: NDArray[Any], bands: list[NDArray[Any]], dtype: str) -> bool:
+    """True for an array (bands, height, width) whose parts are the bands, in their order."""
+    if whole.shape != (len(bands), *bands[0].shape) or whole.dtype != dtype:
+        return False
+    return all(b.__array_interface__ == w.__array_interface__ for b, w in zip(bands, whole, strict=True))
 
 
 def _size(file: OpenImage) -> str:

@@ -53,12 +53,16 @@ class Validity:
             if mask is not None:
                 valid &= mask
         for band in bands:
-            valid &= self._is_number(band)
-        empty = valid.copy()
+            fine = self._is_number(band)
+            valid = valid if fine is None else valid & fine
+        empty = valid
         for band in bands:
+            nodata = self.value(band.file, band.channel)
+            if nodata is None:
+                return valid
+            empty = empty & equal(band.stored, nodata)
             if not empty.any():
                 return valid
-            empty &= self._is_nodata(band)
         return valid & ~self._empty_throughout(empty, region, bands)
 
     def value(self, file: int, channel: int) -> float | None:
@@ -68,17 +72,16 @@ class Validity:
             return self.nodata if image.colors is not None else image.scaling(channel).stored(self.nodata)
         return image.declared_nodata(channel) if _has_own_nodata(image) else None
 
-    def _is_nodata(self, band: ReadBand) -> NDArray[np.bool_]:
-        return equal(band.stored, self.value(band.file, band.channel))
-
-    def _is_number(self, band: ReadBand) -> NDArray[np.bool_]:
-        """Rule 3 for one band."""
-        fine = np.isfinite(band.stored) if band.stored.dtype.kind == "f" else np.ones(band.stored.shape, dtype=np.bool_)
+    def _is_number(self, band: ReadBand) -> NDArray[np.bool_] | None:
+        """Rule 3 for one band; None where every pixel keeps it."""
+        rules = [np.isfinite(band.stored)] if band.stored.dtype.kind == "f" else []
         nodata = self.value(band.file, band.channel)
         if not is_measured(nodata):
-            fine &= ~equal(band.stored, nodata)
-        image = self.files[band.file]
-        return fine if image.colors is None else fine & (image.colors[band.stored, 3] > 0)
+            rules.append(~equal(band.stored, nodata))
+        colors = self.files[band.file].colors
+        if colors is not None:
+            rules.append(colors[band.stored, 3] > 0)
+        return np.asarray(np.logical_and.reduce(rules)) if rules else None
 
     def _empty_throughout(
         self, empty: NDArray[np.bool_], region: Region, bands: Sequence[ReadBand]

@@ -1,5 +1,6 @@
 """The promise of --max-ram, kept by real processes on rasters of any shape."""
 
+import ctypes
 import json
 import os
 import subprocess
@@ -14,12 +15,10 @@ from terraseg.predict.memory import STATUS, peak_memory_mb, resident_mb, settled
 from terraseg.predict.options import PredictOptions
 from terraseg.predict.sweep import predict_raster
 
-# A disk of any size: the map is never finished, so its room is not needed.
 CHILD = """
 import json, shutil, sys
-from types import SimpleNamespace
-shutil.disk_usage = lambda folder: SimpleNamespace(free=2**50)
 sys.path.insert(0, {tests!r})
+from collections import namedtuple
 from pathlib import Path
 import numpy as np
 from conftest import FakePatch
@@ -29,6 +28,10 @@ from terraseg.core.modelspec import ModelSpec
 from terraseg.predict.memory import STATUS, peak_memory_mb
 from terraseg.predict.options import PredictOptions
 from terraseg.predict.sweep import predict_raster
+
+# The maps would need room for tens of gigabytes, and no more than a few tiles of them are written.
+roomy = namedtuple("usage", "total used free")(2**50, 0, 2**50)
+shutil.disk_usage = lambda path: roomy
 
 class Vast:
     bands, dtype, grid = ("a", "b", "c"), "uint8", Grid(None, (1, 0, 0, 0, 1, 0), {height}, {width})
@@ -129,3 +132,30 @@ def test_a_scorer_may_say_what_it_takes(make_scorer: Any, make_spec: Any) -> Non
 def test_memory_is_told_where_the_system_says_nothing(tmp_path: Path) -> None:
     assert 0 < resident_mb() <= peak_memory_mb()
     assert resident_mb(tmp_path / "nothing") > 20
+
+
+HEAPS = """
+import ctypes, sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from terraseg.predict.memory import share_one_heap
+libc = ctypes.CDLL(None)
+libc.fopen.restype = libc.malloc.restype = ctypes.c_void_p
+if sys.argv[2] == "one":
+    share_one_heap()
+meet = Barrier(4)
+with ThreadPoolExecutor(4) as pool:
+    list(pool.map(lambda _: (meet.wait(), libc.malloc(ctypes.c_size_t(1000)), meet.wait()), range(4)))
+file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="the allocator cannot be asked")
+@pytest.mark.parametrize("how", ["one", "many"])
+def test_threads_share_one_heap(tmp_path: Path, how: str) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", HEAPS, str(tmp_path / "heaps.xml"), how], check=True, env=environment)
+    heaps = (tmp_path / "heaps.xml").read_text().count("<heap nr=")
+    assert heaps == 1 if how == "one" else heaps > 1
