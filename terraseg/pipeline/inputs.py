@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
@@ -81,15 +81,16 @@ def imagery_of(raster: RasterInput, spec: ModelSpec, options: InputOptions) -> t
     Raises `BandMismatch` when the model's bands are not all there, `BadOption` for names of bands that are not as many as
     the raster's bands and for an item that leads to another machine where that was not allowed.
     """
-    sensed = spec.sensed
+    sensed, stored = spec.sensed, options.values == "stored" if options.values else spec.stored
     if raster.item is not None:
         paths, channels = choose_assets(raster.item, sensed.bands, sensed.dtype)
         _refuse_strangers(raster.item, paths, options)
-        return Imagery(paths, sensed.bands, options.nodata, channels), ()
+        return Imagery(paths, sensed.bands, options.nodata, channels, stored=stored), ()
     if "{band}" in raster.template:
         files = tuple(raster.template.replace("{band}", band) for band in sensed.bands)
-        return Imagery(files, sensed.bands, options.nodata), ()
-    return file_imagery(raster.template, sensed.bands, options)
+        return Imagery(files, sensed.bands, options.nodata, stored=stored), ()
+    imagery, notes = file_imagery(raster.template, sensed.bands, options)
+    return replace(imagery, stored=stored), notes
 
 
 def file_imagery(path: str, bands: tuple[str, ...], options: InputOptions) -> tuple[Imagery, tuple[str, ...]]:

@@ -238,7 +238,7 @@ def _further_scenes(project: Project, dataset: Dataset, watch: Watch) -> list[Sc
             imagery, notes = file_imagery(paths[0], bands, replace(project.input, nodata=project.data.nodata))
             for note in notes:
                 watch.say(f"{name}: {note}")
-        imagery = replace(imagery, indices=dataset.indices)
+        imagery = replace(imagery, indices=dataset.indices, stored=dataset.stored)
         scenes.append(Scene(name, imagery, None, name, read_facts(paths[0]).grid))
     return scenes
 
