@@ -30,7 +30,8 @@ class RasterFacts:
     A band's name is its description, else its colour; without either it is "band_3" by its place, and `named` is false.
     `channels` are the bands' numbers in the file, from 1. `driver` is GDAL's short name. `is_product` tells that the file is
     a map made by terraseg. `dtype` and `nodata` are of the values as they are read: a picture with a colour table has three
-    bands of uint8, a scale and an offset are applied. `is_scaled` tells that there are such. `notes` are sentences on what is done to the raster as it is read.
+    bands of uint8, a scale and an offset are applied. `is_scaled` tells that there are such. `notes` are sentences on what is
+    done to the raster as it is read.
     """
 
     path: str
@@ -162,7 +163,7 @@ def read_facts(path: str | Path, *, stored: bool = False) -> RasterFacts:
     """
     with OpenImage(path, stored=stored) as image:
         names, named = image.names()
-        stored = image.declared_nodata(1) if image.channels else None
+        number = image.declared_nodata(1) if image.channels else None
         return RasterFacts(
             path=str(path),
             driver=image.source.driver,
@@ -170,7 +171,7 @@ def read_facts(path: str | Path, *, stored: bool = False) -> RasterFacts:
             bands=names,
             named=named,
             dtype=str(np.result_type(*[image.dtype(c) for c in image.channels])) if image.channels else "none",
-            nodata=stored if image.colors is not None or not image.channels else image.scaling(1).value(stored),
+            nodata=number if image.colors is not None or not image.channels else image.scaling(1).value(number),
             has_alpha=image.has_alpha,
             channels=image.channels,
             is_scaled=any(not image.scaling(c).is_none for c in image.channels),

@@ -10,20 +10,20 @@ import rasterio.windows
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import Transformer
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 
 from terraseg.core.classes import VOID, Legend
 from terraseg.core.dataset import ANY, OUTSIDE, Dataset, LabelRule, Scene
 from terraseg.core.drawing import Drawing
-from terraseg.core.grid import Grid, same_crs
+from terraseg.core.grid import Grid
 from terraseg.core.polygons import VectorLabels
 from terraseg.core.window import Window
 from terraseg.errors import BandMismatch, CrsMissing, EmptyDataset, UnknownClass, nearest
 from terraseg.pixels.burn import BurnLayer
 from terraseg.pixels.drawn import drawn_areas
 from terraseg.pixels.relabel import UnlistedValues, index_colors, index_ids, stacked_masks
+from terraseg.shapes.carry import carried_onto
 from terraseg.store.features import read_features, read_polygons
 from terraseg.store.opening import grid_of, open_dataset, translated
 from terraseg.store.placing import ground_grid, place_labels
@@ -166,14 +166,7 @@ def on_grid(labels: VectorLabels, grid: Grid, path: str, *, assume_crs: str | No
             f"{path} names no CRS, so its polygons cannot be placed: set it (ogr2ogr -a_srs EPSG:n), or pass "
             'assume_crs = "EPSG:n" under [data]'
         )
-    if same_crs(crs, target):
-        return labels
-    transformer = Transformer.from_crs(crs, target, always_xy=True)
-
-    def project(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
-
-    moved = np.asarray(shapely.transform(labels.geometry, project), dtype=object)
+    moved = carried_onto(labels.geometry, crs, target, grid.bounds, gsd_m=grid.gsd_m)
     # What that CRS cannot show lies nowhere near the scene.
     bounds = shapely.bounds(moved)
     moved[~np.isfinite(bounds).all(axis=1)] = shapely.Polygon()
