@@ -81,7 +81,7 @@ def _on_the_map(scenes: Sequence[Scene], pictures: Mapping[str, Picture]) -> Ite
     for a, b in combinations_with_replacement(range(len(systems)), 2):
         ones, others = ([s for s in scenes if own[s.name] == n] for n in (a, b))
         frame = _around([areas[s.name] for s in ones])
-        shapes = [areas[s.name] if a == b else _moved(areas[s.name], systems[b], systems[a], frame) for s in others]
+        shapes = [_moved(areas[s.name], systems[b], systems[a], frame) for s in others]
         tree = shapely.STRtree(shapes)
         for i, scene in enumerate(ones):
             for j in sorted(tree.query(areas[scene.name], predicate="intersects").tolist()):
@@ -99,7 +99,7 @@ def _around(areas: Sequence[shapely.Geometry]) -> Bounds:
 
 def _moved(shape: shapely.Geometry, source: str, target: str, onto: Bounds) -> shapely.Geometry:
     """A region in another CRS, where longitudes count as those of the bounds `onto`; empty where it cannot be shown."""
-    if shape.is_empty:
+    if shape.is_empty or (source == target and not is_degrees(target)):
         return shape
     left, bottom, right, top = shape.bounds
     dense = shapely.segmentize(shape, max(right - left, top - bottom) / EDGE_POINTS)
@@ -118,8 +118,7 @@ def _shared(one: Scene, other: Scene, area: shapely.Geometry, moved: shapely.Geo
         return None
     bounds = common.bounds
     window = _window_of(shapely.box(*bounds), one.grid)
-    crss = str(one.grid.crs), str(other.grid.crs)
-    back = common if same_crs(*crss) else _moved(common, *crss, other.grid.bounds)
+    back = _moved(common, str(one.grid.crs), str(other.grid.crs), other.grid.bounds)
     if back.is_empty or window.is_empty:
         return None
     return Overlap(one.name, other.name, window, _window_of(shapely.box(*back.bounds), other.grid), share, "map")
@@ -170,8 +169,7 @@ def project(window: Window, source: Scene, target: Scene, overlap: Overlap) -> W
     """
     if overlap.evidence == "map":
         region = _region([(window.row, window.col, window.row_stop, window.col_stop)], source.grid)
-        if not same_crs(source.grid.crs, target.grid.crs):
-            region = _moved(region, str(source.grid.crs), str(target.grid.crs), target.grid.bounds)
+        region = _moved(region, str(source.grid.crs), str(target.grid.crs), target.grid.bounds)
         return Window(0, 0, 0, 0) if region.is_empty else _pixels_of(region, target.grid)
     here, there = (overlap.window_one, overlap.window_other)[:: 1 if overlap.one == source.name else -1]
     down, across = there.height / here.height, there.width / here.width

@@ -14,6 +14,8 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from terraseg.core.drawing import Width
 from terraseg.core.polygons import VectorLabels
 from terraseg.errors import BadOption, UnreadableFile, nearest
+from terraseg.shapes.antimeridian import counting_on
+from terraseg.shapes.carry import is_degrees
 from terraseg.store.network import vector_offline
 
 Bounds = tuple[float, float, float, float]
@@ -110,6 +112,9 @@ def _mended(
     geometry: NDArray[np.object_], values: NDArray[np.str_], widths: NDArray[np.float64], labels: VectorLabels
 ) -> VectorLabels:
     """The features that have ground, polygons made valid; the others counted."""
+    if labels.crs is not None and is_degrees(labels.crs):
+        # Before rings are looked at: one that jumps at 180 degrees seems to cross itself.
+        geometry = counting_on(geometry)
     mixed = shapely.get_type_id(geometry) == shapely.GeometryType.GEOMETRYCOLLECTION
     crossed = ~shapely.is_valid(geometry) & ~shapely.is_missing(geometry)
     geometry = geometry.copy()

@@ -26,7 +26,7 @@ from terraseg.pixels.relabel import UnlistedValues, index_colors, index_ids, sta
 from terraseg.shapes.carry import carried_onto
 from terraseg.store.features import read_features, read_polygons
 from terraseg.store.opening import grid_of, open_dataset, translated
-from terraseg.store.placing import ground_grid, place_labels
+from terraseg.store.placing import ground_grid, place_labels, warp_crs
 
 PLANE = "EPSG:3857"
 """Stands for the plane of rasters that lie nowhere on the ground; nothing is projected then."""
@@ -243,7 +243,7 @@ def _warped(source: Any, own: Grid, grid: Grid) -> WarpedVRT:
     """
     return WarpedVRT(
         source,
-        src_crs=own.crs or PLANE,
+        src_crs=warp_crs(own, grid.crs) or PLANE,
         src_transform=Affine(*own.transform),
         crs=grid.crs or PLANE,
         transform=Affine(*grid.transform),
