@@ -194,8 +194,12 @@ def _names(facts: RasterFacts, options: InputOptions) -> tuple[str, ...]:
 
 def _refuse_strangers(item: StacItem, paths: Sequence[str], options: InputOptions) -> None:
     """Refuses addresses on other machines that an item brings in; a local file must not reach out unasked."""
-    host = urlparse(item.source).netloc
+    host = urlparse(item.source.removeprefix("/vsicurl/")).netloc
     for path in paths:
+        if is_remote(path) and not path.startswith(("http://", "https://", "/vsi")):
+            raise BadOption(
+                f"the item {item.id} ({item.source}) leads to {path[:200]}, which is no address of a file: name the raster itself"
+            )
         own = host and urlparse(path.removeprefix("/vsicurl/")).netloc == host
         if is_remote(path) and not own and not options.remote:
             raise BadOption(

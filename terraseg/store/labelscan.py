@@ -1,6 +1,5 @@
 """A first look into label files: which values occur, how often, and what the files say of themselves."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ import rasterio.windows
 from rasterio.enums import ColorInterp
 
 from terraseg.core.dataset import LabelKind
+from terraseg.core.text import parse_json
 from terraseg.core.window import cut
 from terraseg.errors import UnreadableFile
 from terraseg.pixels.relabel import color_text, pack_colors
+from terraseg.store.classmap import parsed_legend
 from terraseg.store.features import list_fields, read_polygons
 from terraseg.store.labels import palette_of
 from terraseg.store.opening import grid_of, open_dataset, translated
@@ -107,7 +108,7 @@ def _names_in(path: Path) -> dict[str, str]:
     with open_dataset(path) as dataset:
         legend = dataset.tags().get("TERRASEG_LEGEND")
     if legend is not None:
-        return {str(c["id"]): str(c["name"]) for c in json.loads(legend)}
+        return {str(land.id): land.name for land in parsed_legend(legend, path).classes}
     for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
         definition = folder / "esri_model_definition.emd"
         if definition.exists():
@@ -117,7 +118,7 @@ def _names_in(path: Path) -> dict[str, str]:
 
 def _esri_names(path: Path) -> dict[str, str]:
     try:
-        classes = json.loads(path.read_text(encoding="utf-8")).get("Classes", [])
+        classes = parse_json(path.read_text(encoding="utf-8")).get("Classes", [])
         return {str(int(c["Value"])): str(c["Name"]) for c in classes}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableFile(
@@ -131,7 +132,7 @@ def listed_classes(folder: Path) -> dict[str, str]:
         path = place / "classes.json"
         if path.is_file():
             try:
-                entries = json.loads(path.read_text(encoding="utf-8"))["classes"]
+                entries = parse_json(path.read_text(encoding="utf-8"))["classes"]
                 return {str(e["color"]).upper(): str(e["title"]) for e in entries}
             except (ValueError, KeyError, TypeError):
                 return {}  # another program's file of that name, with another content: nothing is claimed

@@ -16,6 +16,7 @@ from rasterio.vrt import WarpedVRT
 from terraseg.core.grid import Grid
 from terraseg.errors import BandMismatch, UnreadableFile
 from terraseg.shapes.ground import parse_crs
+from terraseg.store.leads import check_overviews, check_raster, is_let_out, open_picture
 from terraseg.store.network import raster_offline
 
 MOST_BANDS = 1024
@@ -88,7 +89,7 @@ def open_source(path: str | Path) -> rasterio.DatasetReader:
     with translated(path), warnings.catch_warnings():
         # Imagery without a CRS is an ordinary case here; the grid says so.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        dataset = rasterio.open(path)
+        dataset = _opened(str(path))
     if dataset.count > MOST_BANDS:
         count = dataset.count
         dataset.close()
@@ -96,6 +97,25 @@ def open_source(path: str | Path) -> rasterio.DatasetReader:
             f"{path} has {count:,} bands, where at most {MOST_BANDS:,} are read: write those that are wanted into a file of "
             "their own, with gdal_translate -b"
         )
+    return dataset
+
+
+def _opened(path: str) -> rasterio.DatasetReader:
+    """An open raster; one of this machine after all that it leads to was looked at."""
+    if is_let_out():
+        return rasterio.open(path)
+    if path.startswith(("/vsi", "http://", "https://")):
+        return open_picture(path)
+    if is_remote(path):
+        # A service that the user named by its kind: WMTS:https://...
+        return rasterio.open(path)
+    check_raster(path)
+    dataset = rasterio.open(path)
+    try:
+        check_overviews(dataset)
+    except UnreadableFile:
+        dataset.close()
+        raise
     return dataset
 
 
