@@ -29,6 +29,7 @@ class LabelScan:
 
     `names` gives names for values where the files carry them (category names, an Esri model definition). For polygons
     `fields` lists each candidate attribute with its values and their counts, and `polygons` how many there are in all.
+    `nodata` are the values, among those counted, that the files declare as such.
     """
 
     kind: LabelKind
@@ -36,6 +37,7 @@ class LabelScan:
     names: dict[str, str]
     fields: dict[str, dict[str, int]]
     polygons: int = 0
+    nodata: tuple[str, ...] = ()
 
 
 def scan_labels(paths: Sequence[Path]) -> LabelScan:
@@ -71,7 +73,24 @@ def _scan_rasters(paths: Sequence[Path]) -> LabelScan:
                 f"the labels hold more than {TOO_MANY_VALUES} different {kind} by {path}: that is no class raster; "
                 "labels saved as JPEG look so, export them as PNG or GeoTIFF"
             )
-    return LabelScan(kind, dict(counts), names, {})
+    declared = sorted({value for path in paths if (value := declared_nodata(path, kind)) in counts})
+    return LabelScan(kind, dict(counts), names, {}, nodata=tuple(declared))
+
+
+def declared_nodata(path: Path | str, kind: LabelKind) -> str | None:
+    """The label value, as text, that a label raster declares as nodata; None where it declares none."""
+    with open_dataset(path) as dataset:
+        values = [None if value is None else float(value) for value in dataset.nodatavals]
+        palette = palette_of(dataset) if kind == "colors" else None
+    if kind == "ids" or palette is not None:
+        value = values[0]
+        if value is None or not value.is_integer():
+            return None
+        if palette is None:
+            return str(int(value))
+        return color_text(int(pack_colors(palette[int(value)][:, None, None])[0, 0])) if 0 <= value < 256 else None
+    known = [value for value in values[:3] if value is not None and value.is_integer() and 0 <= value < 256]
+    return color_text(int(pack_colors(np.array(known, np.uint8)[:, None, None])[0, 0])) if len(known) == 3 else None
 
 
 def _shows_colors(path: Path) -> bool:
