@@ -103,7 +103,8 @@ def declared_class_notes(dataset: Dataset) -> tuple[str, ...]:
         if value is not None:
             found.setdefault(value, []).append(path)
     return tuple(
-        f"{_and_more(paths)} declares {value} as nodata, which is the class {name} here: put it under ignore if it means not labelled"
+        f"{_and_more(paths)} declares {value} as nodata, which is the class {name} here: put it under ignore if it means "
+        "not labelled"
         for name, values in zip(dataset.legend.names, rule.values, strict=True)
         for value, paths in found.items()
         if value in values

@@ -24,6 +24,7 @@ from terraseg.pixels.burn import BurnLayer
 from terraseg.pixels.drawn import drawn_areas
 from terraseg.pixels.relabel import UnlistedValues, index_colors, index_ids, stacked_masks
 from terraseg.shapes.carry import carried_onto
+from terraseg.store.borrowed import borrowed_place, placement_like
 from terraseg.store.features import read_features, read_polygons
 from terraseg.store.opening import grid_of, open_dataset, translated
 from terraseg.store.placing import ground_grid, place_labels, warp_crs
@@ -181,11 +182,7 @@ class RasterLabels:
         self._code_of = rule.code_of()
         with ExitStack() as stack:
             source = stack.enter_context(open_dataset(self._path))
-            own = place_labels(
-                grid_of(source), scene.grid, self._path, assume_crs=rule.drawing.assume_crs, shift=scene.shift
-            )
-            self._placed = own.same_place(scene.grid)
-            self._dataset: Any = source if self._placed else stack.enter_context(_warped(source, own, scene.grid))
+            self._dataset, self._placed = _on_scene(source, scene, rule.drawing.assume_crs, stack)
             self._colormap = palette_of(source) if rule.kind == "colors" else None
             self._bands: tuple[tuple[int, ...], ...] = ()
             if rule.kind == "bands":
@@ -234,6 +231,17 @@ class RasterLabels:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+
+def _on_scene(source: Any, scene: Scene, assume_crs: str | None, stack: ExitStack) -> tuple[Any, bool]:
+    """A label raster on the grid of its scene, and whether it lies there as it is: else a further band tells where it lies."""
+    if placement_like(source, scene.imagery.paths[0]) is not None:
+        image = scene.imagery.paths[0]
+        return borrowed_place(source, image, scene.grid, shift=scene.shift, stack=stack), False
+    own = place_labels(grid_of(source), scene.grid, source.name, assume_crs=assume_crs, shift=scene.shift)
+    if own.same_place(scene.grid):
+        return source, True
+    return stack.enter_context(_warped(source, own, scene.grid)), False
 
 
 def _warped(source: Any, own: Grid, grid: Grid) -> WarpedVRT:
