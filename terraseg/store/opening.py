@@ -21,6 +21,8 @@ from terraseg.store.network import raster_offline
 
 MOST_BANDS = 1024
 """More bands than any imaging spectrometer has; a file of more is no picture."""
+EXACT = 1e-3
+"""Pixels by which a warp may misplace another pixel; an eighth, as is usual, moves the rim of what is valid."""
 POLE, TWICE_AROUND = 90.0, 720.0
 """Bounds on degrees, from the equator and from Greenwich."""
 
@@ -203,6 +205,7 @@ def warped(
             src_crs=placement.crs,
             crs=placement.crs,
             resampling=resampling,
+            tolerance=EXACT,
             add_alpha=fill is None and alpha is None,
             nodata=fill,
             UNIFIED_SRC_NODATA="YES" if fill is None else "PARTIAL",
