@@ -22,6 +22,8 @@ from terraseg.shapes.pixelarea import PixelAreas
 
 ZoneKind = Literal["district", "cell"]
 BLOCK = 1024
+FAR = 2.0**40
+"""Pixels from a map beyond which nothing is told apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,8 +158,9 @@ def _code_table(legend: Legend, coding: Coding) -> tuple[NDArray[np.int64], int]
 
 def _around(bounds: NDArray[np.float64], window: Window) -> Window:
     """The pixels of a window that a shape of these bounds, in pixels, can reach."""
-    left, top = np.floor(bounds[:2]).astype(np.int64)
-    right, bottom = np.ceil(bounds[2:]).astype(np.int64)
+    near = np.clip(bounds, -FAR, FAR)
+    left, top = np.floor(near[:2]).astype(np.int64)
+    right, bottom = np.ceil(near[2:]).astype(np.int64)
     return Window(int(top), int(left), int(bottom - top), int(right - left)).intersection(window)
 
 

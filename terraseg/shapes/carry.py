@@ -16,6 +16,9 @@ from terraseg.shapes.ground import parse_crs
 EARTH_M = 6.37e6
 OFF_PIXELS = 0.05
 """How far, in pixels, an edge that is carried over to another CRS may lie off its true course."""
+AROUND_M, LONGEST_TURNS = 2 * np.pi * EARTH_M, 1000
+"""The way around the Earth, and how many of these the border of a country with all its islands may be long."""
+MOST_ADDED = 5_000_000
 MARGIN = 0.05
 """What is carried over around a raster, as a share of its size."""
 
@@ -43,7 +46,20 @@ def carried(geometry: NDArray[np.object_], source: str, target: str, *, gsd_m: f
     if is_degrees(source):
         geometry = counting_on(geometry)
     unit_m = np.radians(1) * EARTH_M if is_degrees(source) else 1.0
-    return moved(shapely.segmentize(geometry, longest_edge_m(gsd_m) / unit_m), source, target)
+    return moved(_denser(geometry, longest_edge_m(gsd_m) / unit_m, AROUND_M / unit_m), source, target)
+
+
+def _denser(geometry: NDArray[np.object_], edge: float, around: float) -> NDArray[np.object_]:
+    """Geometries with a vertex at least every `edge` along them; what is longer than any on Earth is nonsense and stays.
+
+    Of very much border, all polygons together, the vertices are further apart, so that they stay within `MOST_ADDED`.
+    """
+    length = shapely.length(geometry)
+    usable = np.isfinite(length) & (length < LONGEST_TURNS * around)
+    dense = np.array(geometry, dtype=object)
+    step = max(edge, float(length[usable].sum()) / MOST_ADDED)
+    dense[usable] = shapely.segmentize(dense[usable], step)
+    return dense
 
 
 def carried_onto(

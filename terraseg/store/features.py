@@ -17,6 +17,7 @@ from terraseg.errors import BadOption, UnreadableFile, nearest
 from terraseg.shapes.antimeridian import counting_on
 from terraseg.shapes.carry import is_degrees
 from terraseg.store.network import vector_offline
+from terraseg.store.opening import is_absent
 
 Bounds = tuple[float, float, float, float]
 
@@ -156,7 +157,7 @@ def translated_vector(path: Path | str) -> Iterator[None]:
         with vector_offline(path):
             yield
     except (DataSourceError, DataLayerError, shapely.errors.ShapelyError, OSError, ValueError) as error:
-        if not str(path).startswith("/vsi") and "://" not in str(path) and not Path(path).exists():
+        if not str(path).startswith("/vsi") and "://" not in str(path) and is_absent(path):
             raise UnreadableFile(f"{path} does not exist: check the path, or the pattern that names it") from error
         raise UnreadableFile(
             f"{path} cannot be read ({reason_of(error)}): the file is damaged, cut short or holds no polygons; "

@@ -51,23 +51,31 @@ def is_let_out() -> bool:
 
 def check_raster(path: str) -> None:
     """Looks at a raster of this machine and at all that it leads to; `UnreadableFile` for one that leads elsewhere."""
-    if is_let_out() or not Path(path).is_file():
+    if is_let_out() or not is_file(path):
         return
     waiting, seen = [(Path(path), True)], {Path(path).resolve()}
     while waiting:
         file, is_first = waiting.pop()
         for source in _sources(file, path, is_first=is_first):
             place = source.resolve()
-            if place not in seen and place.is_file():
+            if place not in seen and is_file(place):
                 seen.add(place)
                 waiting.append((source, False))
 
 
+def is_file(path: Path | str) -> bool:
+    """True for a file that is there; a name that is none, too long say, names no file."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _sources(file: Path, path: str, *, is_first: bool) -> Iterator[Path]:
     """The files that a file leads to; `path` is the raster that led there."""
-    yield from (beside for suffix in SIDECARS if (beside := Path(f"{file}{suffix}")).is_file())
+    yield from (beside for suffix in SIDECARS if is_file(beside := Path(f"{file}{suffix}")))
     notes = Path(f"{file}.aux.xml")
-    if notes.is_file():
+    if is_file(notes):
         yield from _named(_xml(notes, path), notes, path)
     head = _head(file)
     if b"<VRTDataset" in head and head[:1] == b"<":
@@ -179,13 +187,13 @@ def check_overviews(dataset: Any) -> None:
     if not is_plain(plain):
         raise _refused(dataset.name, plain)
     found = Path(dataset.name).parent / plain if plain != name else Path(plain)
-    if found.is_file() and _head(found)[:1] in {b"<", b"{"}:
+    if is_file(found) and _head(found)[:1] in {b"<", b"{"}:
         raise _refused(dataset.name, f"{plain}, which is no raster but leads on")
 
 
 def check_vector(path: Path | str) -> None:
     """Looks at a local file of features before it is opened; `UnreadableFile` for one that only leads to others."""
-    if is_let_out() or not Path(path).is_file():
+    if is_let_out() or not is_file(path):
         return
     head = _head(Path(path))
     leads = head[:1] == b"<" and XML_MAPS.search(head) is None

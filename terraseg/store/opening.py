@@ -36,13 +36,21 @@ def translated(path: str | Path) -> Iterator[None]:
     try:
         with raster_offline(remote=is_remote(str(path))):
             yield
-    except (RasterioError, CRSError, RPCError, CPLE_BaseError, OSError) as error:
-        if not str(path).startswith("/vsi") and "://" not in str(path) and not Path(path).exists():
+    except (RasterioError, CRSError, RPCError, CPLE_BaseError, OSError, UnicodeDecodeError) as error:
+        if not is_remote(str(path)) and not str(path).startswith("/vsi") and is_absent(path):
             raise UnreadableFile(f"{path} does not exist: check the path, or the pattern that names it") from error
         reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0].removesuffix(".")
         raise UnreadableFile(
             f"{path} cannot be read ({reason}): the file is damaged, cut short or no raster; export or download it again"
         ) from error
+
+
+def is_absent(path: str | Path) -> bool:
+    """True where nothing has that name; a name that is none, too long say, is nobody's."""
+    try:
+        return not Path(path).exists()
+    except (OSError, ValueError):
+        return True
 
 
 LOCAL_ARCHIVES = ("/vsimem/", "/vsizip/", "/vsitar/", "/vsigzip/", "/vsisubfile/")
@@ -91,7 +99,7 @@ def open_source(path: str | Path) -> rasterio.DatasetReader:
     with translated(path), warnings.catch_warnings():
         # Imagery without a CRS is an ordinary case here; the grid says so.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        dataset = _opened(str(path))
+        dataset = _with_texts(_opened(str(path)))
     if dataset.count > MOST_BANDS:
         count = dataset.count
         dataset.close()
@@ -99,6 +107,18 @@ def open_source(path: str | Path) -> rasterio.DatasetReader:
             f"{path} has {count:,} bands, where at most {MOST_BANDS:,} are read: write those that are wanted into a file of "
             "their own, with gdal_translate -b"
         )
+    return dataset
+
+
+def _with_texts(dataset: rasterio.DatasetReader) -> rasterio.DatasetReader:
+    """The dataset, whose names and tags can be read as text: what is none says so here, not wherever it is asked for."""
+    try:
+        for number in (0, *dataset.indexes[:MOST_BANDS]):
+            dataset.tags(number)
+        len(dataset.descriptions)
+    except UnicodeDecodeError:
+        dataset.close()
+        raise
     return dataset
 
 

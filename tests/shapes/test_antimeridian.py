@@ -164,3 +164,13 @@ def test_long_edges_keep_to_their_course() -> None:
     x, y = way.transform(36.9, 60.0)
     assert shapely.distance(shapely.Point(x, y), found.exterior) < 0.05 * 0.5
     assert longest_edge_m(0.5) == pytest.approx(1129, abs=1)
+
+
+def test_edges_longer_than_any_on_earth_are_not_filled_with_vertices() -> None:
+    """A damaged coordinate must cost neither memory nor the other polygons."""
+    shapes = np.array([shapely.box(5e5, 4e6, 5e5 + 9, 4e6 + 9), shapely.box(5e5, 4e6, 5e5 + 9, 1e20)], dtype=object)
+    found = carried(shapes, "EPSG:32637", "EPSG:4326", gsd_m=0.1)
+    assert shapely.get_num_coordinates(found).tolist() == [5, 5]
+    countries = np.array([shapely.box(x, -80, x + 2, 80) for x in range(-180, 180, 2)], dtype=object)
+    dense = carried(np.repeat(countries, 8), "EPSG:4326", "EPSG:3857", gsd_m=0.01)
+    assert shapely.get_num_coordinates(dense).sum() < 6_000_000
