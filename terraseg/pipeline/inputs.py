@@ -16,6 +16,7 @@ from terraseg.predict.options import InputOptions
 from terraseg.prepare.dataset import scene_names
 from terraseg.prepare.discover import discover, expand
 from terraseg.store.header import RasterFacts, read_facts
+from terraseg.store.leads import real_path
 from terraseg.store.opening import gdal_path, is_remote
 from terraseg.store.stac import StacItem, choose_assets, is_stac_name, read_items
 
@@ -153,13 +154,13 @@ def _is_product(path: str) -> bool:
 
 def _places(paths: Sequence[str]) -> dict[str, str]:
     """The paths as seen from the folder that all lie in: names do not depend on where the command was given."""
-    whole = {path: Path(path).resolve() for path in paths}
+    whole = {path: real_path(path) for path in paths}
     common = os.path.commonpath([path.parent for path in whole.values()]) if whole else ""
     return {path: place.relative_to(common).as_posix() for path, place in whole.items()}
 
 
 def _with_names(templates: Sequence[str], items: Sequence[StacItem]) -> list[RasterInput]:
-    each = list({path if is_remote(path) else str(Path(path).resolve()): path for path in templates}.values())
+    each = list({path if is_remote(path) else str(real_path(path)): path for path in templates}.values())
     places = {path: urlparse(path).path for path in each if is_remote(path)} | _places(
         [p for p in each if not is_remote(p)]
     )

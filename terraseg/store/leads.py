@@ -53,14 +53,19 @@ def check_raster(path: str) -> None:
     """Looks at a raster of this machine and at all that it leads to; `UnreadableFile` for one that leads elsewhere."""
     if is_let_out() or not is_file(path):
         return
-    waiting, seen = [(Path(path), True)], {Path(path).resolve()}
+    waiting, seen = [(Path(path), True)], {real_path(path)}
     while waiting:
         file, is_first = waiting.pop()
         for source in _sources(file, path, is_first=is_first):
-            place = source.resolve()
+            place = real_path(source)
             if place not in seen and is_file(place):
                 seen.add(place)
                 waiting.append((source, False))
+
+
+def real_path(path: Path | str) -> Path:
+    """The path with all links followed; of links that go in a circle as far as they lead, where `Path.resolve` raises."""
+    return Path(os.path.realpath(path))
 
 
 def is_file(path: Path | str) -> bool:
@@ -128,7 +133,7 @@ def _named(root: ElementTree.Element, file: Path, path: str) -> Iterator[Path]:
         if not is_plain(name):
             raise _refused(path, name)
         found = file.parent / name if beside else Path(name)
-        if band == "VRTRawRasterBand" and file.parent.resolve() not in found.resolve().parents:
+        if band == "VRTRawRasterBand" and real_path(file.parent) not in real_path(found).parents:
             raise _refused(path, f"{name} as raw numbers")
         if not SUBDATASET.match(name):
             yield found
