@@ -78,7 +78,7 @@ def inside(grid: Grid, polygon: shapely.Geometry) -> NDArray[np.bool_]:
     """The oracle: pixel centres in a polygon whose longitudes count on from below 180."""
     rows, cols = np.mgrid[: grid.height, : grid.width] + 0.5
     lon, lat = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform(*grid.to_map(rows, cols))
-    return shapely.contains_xy(polygon, np.where(np.asarray(lon) < 0, np.asarray(lon) + 360, lon), lat)
+    return np.asarray(shapely.contains_xy(polygon, np.where(np.asarray(lon) < 0, np.asarray(lon) + 360, lon), lat))
 
 
 def scene_of(grid: Grid, labels: Path, folder: Path) -> Scene:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: bundle(root / name.replace(" ", ""), spec) for name, spec in specs.items()}
 
 
-def pixels_of(path: Path, side: int = 1024) -> tuple[NDArray[np.generic], dict[str, object]]:
+def pixels_of(path: Path, side: int = 1024) -> tuple[NDArray[Any], dict[str, Any]]:
     """The corner of a picture, alpha left out, and what its file says."""
     with _silent(), rasterio.open(path) as source:
         window = rasterio.windows.Window(0, 0, min(side, source.width), min(side, source.height))
@@ -69,9 +70,7 @@ def pixels_of(path: Path, side: int = 1024) -> tuple[NDArray[np.generic], dict[s
         return source.read(bands, window=window), place
 
 
-def written(
-    path: Path, pixels: NDArray[np.generic], place: dict[str, object], names: Sequence[str] = (), **more: object
-) -> Path:
+def written(path: Path, pixels: NDArray[Any], place: dict[str, Any], names: Sequence[str] = (), **more: object) -> Path:
     count, height, width = pixels.shape
     path.parent.mkdir(parents=True, exist_ok=True)
     shape = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": str(pixels.dtype)}
@@ -177,7 +176,7 @@ def test_8_bit_for_16_is_refused(tmp_path: Path, models: dict[str, Path]) -> Non
     assert "8 bit" in text
 
 
-def cloud() -> tuple[NDArray[np.generic], dict[str, object]]:
+def cloud() -> tuple[NDArray[Any], dict[str, Any]]:
     imagery = cloud_patch()
     parts = [pixels_of(Path(path)) for path in imagery.paths]
     return np.concatenate([pixels for pixels, _ in parts]), parts[0][1]
@@ -201,7 +200,7 @@ def test_double_ground_sample_distance_is_resampled_and_said(tmp_path: Path, mod
     pixels, place = pixels_of(DRONE / "scenes/catanduanes_0.tif")
     half = pixels.reshape(3, 512, 2, 512, 2).mean(axis=(2, 4)).astype(np.uint8)
     t = place["transform"]
-    wide = place | {"transform": t @ rasterio.Affine.scale(2)}  # type: ignore[operator]  # a transform
+    wide = place | {"transform": t @ rasterio.Affine.scale(2)}
     code, said = predicted(written(tmp_path / "a.tif", half, wide, RGB), models["drones"])
     assert code == 0
     assert "2 times coarser than" in said

@@ -101,7 +101,7 @@ def test_a_huge_sparse_raster_costs_what_is_looked_at(tmp_path: Path, model: Pat
     crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32637"}}
     collection = {"type": "FeatureCollection", "crs": crs, "features": [area]}
     (tmp_path / "area.geojson").write_text(json.dumps(collection))
-    flags = ["--aoi", tmp_path / "area.geojson", "--engine", "onnx", "--fresh"]
+    flags: list[str | Path] = ["--aoi", tmp_path / "area.geojson", "--engine", "onnx", "--fresh"]
     code, said, seconds, megabytes = measured("predict", path, "--model", model, "--out", tmp_path / "m.tif", *flags)
     assert code == 0, said
     assert seconds < 100

@@ -73,7 +73,8 @@ def _scan_rasters(paths: Sequence[Path]) -> LabelScan:
                 f"the labels hold more than {TOO_MANY_VALUES} different {kind} by {path}: that is no class raster; "
                 "labels saved as JPEG look so, export them as PNG or GeoTIFF"
             )
-    declared = sorted({value for path in paths if (value := declared_nodata(path, kind)) in counts})
+    found = {declared_nodata(path, kind) for path in paths}
+    declared = sorted(value for value in found if value is not None and value in counts)
     return LabelScan(kind, dict(counts), names, {}, nodata=tuple(declared))
 
 

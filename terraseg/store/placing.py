@@ -55,7 +55,7 @@ def _turned(labels: Grid, grid: Grid) -> Grid:
     if labels.crs is None or grid.crs is None or not (is_degrees(labels.crs) and is_degrees(grid.crs)):
         return labels
     a, b, c, d, e, f = labels.transform
-    return replace(labels, transform=(a, b, c + _turns_between(labels, _middle(grid)) * TURN, d, e, f))
+    return replace(labels, transform=(a, b, c + float(_turns_between(labels, _middle(grid))) * TURN, d, e, f))
 
 
 def _middle(grid: Grid) -> float:
