@@ -2,11 +2,11 @@
 
     python benchmarks/fuzz.py [--cases 2000] [--first 0] [--seed 0] [--only KIND] [--keep FOLDER]
 
-Each case spoils one file of a small corpus (GeoTIFF, GeoJSON and STAC, GeoPackage, PNG, TOML, parts of a model) by its number
-and the seed alone, and gives it to `terraseg` in a process that is used again and again. A case fails when the process dies,
-when a traceback or an internal error reaches the user, when it takes more than 10 s of processor time, when it leaves without
-a sentence, or when the process grows beyond 2 GB. Prints a line for each kind and each failure; `--keep` keeps the files of
-failures. Exit code 1 when one failed.
+Each case spoils one file of a small corpus (GeoTIFF and VRT, GeoJSON and STAC, GeoPackage, PNG, TOML, parts of a model) by its
+number and the seed alone, and gives it to `terraseg` in a process that is used again and again. A case fails when the process
+dies, when a traceback or an internal error reaches the user, when it takes more than 10 s of processor time, when it leaves
+without a sentence, or when the process grows beyond 2 GB. Prints a line for each kind and each failure; `--keep` keeps the files
+of failures. Exit code 1 when one failed.
 """
 
 import argparse

@@ -104,7 +104,7 @@ def _spoil(source: Path, target: Path, rng: random.Random) -> Path:
     """A damaged copy of a file."""
     target.parent.mkdir(parents=True, exist_ok=True)
     content = source.read_bytes()
-    is_text = source.suffix in (".toml", ".json", ".geojson")
+    is_text = source.suffix in (".toml", ".json", ".geojson", ".vrt")
     ways: list[Callable[[bytes, random.Random], bytes]] = [
         _flipped,
         _cut,
@@ -190,12 +190,15 @@ Made = tuple[Path, list[str]]
 
 
 def _geotiff(corpus: Path, folder: Path, rng: random.Random) -> Made:
-    use = rng.choice(("predict", "predict", "image", "label", "vectorize", "measure", "clean"))
+    use = rng.choice(("predict", "predict", "image", "label", "vectorize", "measure", "clean", "vrt"))
     if use in ("vectorize", "measure", "clean"):
         file = _spoil(corpus / "map.tif", folder / "map.tif", rng)
         shutil.copy(corpus / "map.tif.aux.xml", folder / "map.tif.aux.xml")
         out = {"vectorize": ["out.gpkg"], "measure": ["out.csv"], "clean": ["out.tif", "--min-area", "2"]}[use]
         return file, [use, str(file), "--out", str(folder / out[0]), *out[1:]]
+    if use == "vrt":
+        file = _spoil(corpus / "rgb.vrt", folder / "a.vrt", rng)
+        return file, ["predict", str(file), *_predict(corpus / "model", folder), "--fit", "warn"]
     if use == "predict":
         file = _spoil(corpus / f"{rng.choice(('rgb', 'rgb', 'masked', 'palette'))}.tif", folder / "a.tif", rng)
         return file, ["predict", str(file), *_predict(corpus / "model", folder), "--fit", "warn"]
@@ -289,6 +292,7 @@ def _write_rasters(folder: Path) -> None:
     import numpy as np
     import rasterio
     from PIL import Image
+    from rasterio.shutil import copy as copy_raster
     from rasterio.transform import Affine
 
     rng = np.random.default_rng(0)
@@ -312,6 +316,7 @@ def _write_rasters(folder: Path) -> None:
             folder / f"{name}.tif", "w", count=len(content), dtype=content.dtype, **place, **options
         ) as dataset:
             dataset.write(content)
+    copy_raster(folder / "rgb.tif", folder / "rgb.vrt", driver="VRT")
     Image.fromarray(np.moveaxis(pixels[:3].astype("uint8"), 0, -1)).save(folder / "picture.png")
     colors = np.array([[60, 16, 152], [132, 41, 246]], dtype=np.uint8)[(pixels[0] > 120).astype(int)]
     Image.fromarray(colors).save(folder / "colors.png")

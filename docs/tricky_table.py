@@ -96,7 +96,7 @@ def made(outcome: Outcome, reading: Reading) -> str:
         mapped = raster.read(reading.window) != 255
     off = int((mapped != reading.valid).sum())
     count = pyogrio.read_info(outcome.polygons, layer=outcome.polygons.stem)["features"]
-    same = "valid to the pixel" if off == 0 else f"{off:,} pixels of the rim differ from GDAL's warp"
+    same = "valid to the pixel" if off == 0 else f"{off:,} pixels differ from GDAL's reading"
     return f"{part}map on GDAL's grid, {same}; {count:,} polygon{'' if count == 1 else 's'}, of the same area in sum"
 
 

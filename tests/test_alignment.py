@@ -19,11 +19,13 @@ from pyproj import Transformer
 
 from terraseg.core.dataset import ANY, OUTSIDE, Dataset, Imagery, LabelRule, Scene
 from terraseg.core.grid import Grid
+from terraseg.core.polygons import VectorLabels
+from terraseg.measure.zones import ground_by_zone, zones_of_districts
 from terraseg.predict.options import PredictOptions
 from terraseg.predict.ready import made_ready
 from terraseg.predict.sweep import predict_raster
 from terraseg.store.cache import training_scenes
-from terraseg.store.classmap import read_class_map
+from terraseg.store.classmap import read_class_map, write_class_map
 from terraseg.store.imagery import write_raster
 from terraseg.store.labels import open_labels
 from terraseg.store.raster import open_raster
@@ -186,11 +188,11 @@ def test_training_sees_labels_on_what_they_name(
 
 
 @settings(max_examples=8, deadline=None)
-@given(example=examples(), coarser=st.sampled_from([None, 1.0, 2.0, 3.0]))
+@given(example=examples(), coarser=st.sampled_from([None, 0.4, 1.0, 2.0, 3.0]))
 def test_maps_and_polygons_lie_where_the_image_is(
     tmp_path_factory: pytest.TempPathFactory, example: Example, coarser: float | None
 ) -> None:
-    """Also where the model's pixels are larger, and each tile is resampled on its way there and back.
+    """Also where the model's pixels are larger or smaller, and each tile is resampled on its way there and back.
 
     A disc drawn in such pixels lies beside itself by a part of one of them; half of one is what a wrong corner would cost.
     """
@@ -219,3 +221,37 @@ def test_the_makers_agree_with_rasterio_about_pixel_centres(tmp_path: Path) -> N
     with rasterio.open(path) as dataset:
         x, y = dataset.xy(7, 11)
     assert (x, y) == pytest.approx(tuple(float(v) for v in grid.to_map(7.5, 11.5)))
+
+
+@on_many
+@given(example=examples(), side=st.integers(20, 60))
+def test_an_overview_shows_things_where_they_are(
+    tmp_path_factory: pytest.TempPathFactory, example: Example, side: int
+) -> None:
+    """The small picture by which scenes are compared, reported and shown; half of one of its pixels is what a corner costs."""
+    folder = tmp_path_factory.mktemp("o")
+    scene = scene_of(example, folder, folder / "none")
+    with open_raster(scene.imagery) as raster:
+        small = raster.read_overview(side).pixels[0].astype(np.float64) - DARK
+    rows, cols = np.mgrid[: small.shape[0], : small.shape[1]] + 0.5
+    found = np.array([(cols * small).sum(), (rows * small).sum()]) / small.sum()
+    factors = np.array([WIDTH / small.shape[1], HEIGHT / small.shape[0]])
+    assert apart(found * factors, middle(example.painted() == BRIGHT)) < 0.5
+
+
+@on_many
+@given(example=examples(), crs=st.sampled_from(["EPSG:4326", "EPSG:3857"]))
+def test_polygons_in_another_crs_and_their_districts_are_the_same_ground(
+    tmp_path_factory: pytest.TempPathFactory, example: Example, crs: str
+) -> None:
+    """A map becomes polygons in another CRS, these the districts by which it is measured: they hold their class alone."""
+    folder = tmp_path_factory.mktemp("z")
+    write_class_map(folder / "map.tif", (example.painted() == BRIGHT).astype(np.uint8), example.grid, LAND_AND_ROOF)
+    with read_class_map(folder / "map.tif") as raster:
+        wanted = VectorizeOptions(classes=("roof",), simplify_m=0.0, crs=crs)
+        table = polygons_of(raster, options=wanted)
+        labels = VectorLabels(table.geometry, np.array(["roof"] * len(table)), crs)
+        zones = zones_of_districts(labels, raster.grid, source="polygons")
+        ground, observed = ground_by_zone(raster, zones)
+    assert ground[:, 1].sum() == pytest.approx(observed.sum(), rel=0.01)
+    assert ground[:, 1].sum() == pytest.approx(table.area.sum(), rel=0.01)

@@ -15,10 +15,11 @@ import pytest
 from terraseg.core.dataset import Imagery
 from terraseg.errors import BadOption, BrokenBundle, StaleRun, UnreadableFile
 from terraseg.pipeline.project import read_project
+from terraseg.pipeline.steps import forget_run
 from terraseg.prepare.dataset import read_dataset
 from terraseg.store.bundle import ONNX, SPEC, WEIGHTS, onnx_path, read_spec, read_weights, write_bundle
 from terraseg.store.features import read_polygons
-from terraseg.store.network import LEAVE
+from terraseg.store.leads import LEAVE
 from terraseg.store.raster import open_raster
 from terraseg.store.rundir import RunFolder
 from tests.makers import make_grid, make_labels, make_raster, make_spec
@@ -125,6 +126,28 @@ def test_a_part_that_was_changed_is_not_opened(tmp_path: Path, part: str) -> Non
     assert not (tmp_path / "sprung").exists()
 
 
+@pytest.mark.parametrize("place", ["../secret.bin", "{folder}/secret.bin", "/etc/hostname"])
+def test_a_graph_takes_no_weights_from_outside_its_folder(tmp_path: Path, place: str) -> None:
+    onnx = pytest.importorskip("onnx")
+    from terraseg.engines.onnx import open_onnx
+
+    (tmp_path / "secret.bin").write_bytes(np.full(4, 7, dtype=np.float32).tobytes())
+    weights = onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=[1])
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", place.format(folder=tmp_path)), ("offset", "0"), ("length", "4")):
+        entry = weights.external_data.add()
+        entry.key, entry.value = key, value
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    node = onnx.helper.make_node("Add", ["x", "w"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:], [weights])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    write_bundle(
+        tmp_path / "model", make_spec(), onnx=model.SerializeToString(), weights={"w": np.zeros(1, np.float32)}
+    )
+    with pytest.raises(BrokenBundle, match="cannot be opened by ONNX Runtime"):
+        open_onnx(tmp_path / "model", threads=1)
+
+
 def test_names_in_a_bundle_name_no_file(tmp_path: Path) -> None:
     """The parts have fixed names: what a description says of others is neither read nor written."""
     model = written(tmp_path / "a/model")
@@ -164,6 +187,17 @@ def test_a_project_file_runs_no_code(tmp_path: Path, line: str, monkeypatch: pyt
     with pytest.raises(BadOption, match="which is no arithmetic"):
         read_dataset(read_project(tmp_path / "terraseg.toml").data, tmp_path)
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_fresh_start_empties_no_folder_that_is_no_run(tmp_path: Path) -> None:
+    """A project file of others may name any folder."""
+    home = tmp_path / "home"
+    for name in ("maps", "model", "cache"):
+        (home / name).mkdir(parents=True)
+        (home / name / "thesis.docx").write_text("years")
+    (tmp_path / "terraseg.toml").write_text(f'[data]\nimages = ["a.tif"]\n[map]\nrun = "{home}"\n')
+    forget_run(read_project(tmp_path / "terraseg.toml"))
+    assert len(list(home.rglob("thesis.docx"))) == 3
 
 
 @pytest.fixture

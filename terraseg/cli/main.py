@@ -81,6 +81,8 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     # GDAL would take 5 % of the memory for its block cache; we read each block about once.
     os.environ.setdefault("GDAL_CACHEMAX", "128")
+    hook = sys.unraisablehook
+    sys.unraisablehook = hook if debug else _of_interest
     try:
         result: Any = app(args=[a for a in arguments if a != "--debug"], standalone_mode=False)
         return result if isinstance(result, int) else OK
@@ -97,6 +99,14 @@ def run(arguments: list[str]) -> int:
             raise
         kind = type(error).__name__
         return _fail(f"internal error ({kind}: {error}); run again with --debug and report what it prints", OUR_BUG)
+    finally:
+        sys.unraisablehook = hook
+
+
+def _of_interest(what: "sys.UnraisableHookArgs") -> None:
+    """Shows an error that nobody can catch, but for GDAL's messages on damaged files that are no text to rasterio."""
+    if not isinstance(what.exc_value, UnicodeDecodeError):
+        sys.__unraisablehook__(what)
 
 
 def _fail(text: str, code: int) -> int:

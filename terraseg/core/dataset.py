@@ -88,7 +88,8 @@ class Imagery:
     `bands` are the names of the channels that come out; with one file they are found by band description, else taken by
     position (an alpha band is never a channel). `channels` says instead where they are: for each band the number of its
     channel in the file, from 1; then the files may hold any others. `nodata` overrides what the files say. `indices` are
-    channels computed from the bands, which come after them.
+    channels computed from the bands, which come after them. With `stored` the numbers come as they stand in the files,
+    whatever scale these declare.
     """
 
     paths: tuple[str, ...]
@@ -96,12 +97,15 @@ class Imagery:
     nodata: float | None = None
     channels: tuple[int, ...] = ()
     indices: SpectralIndices | None = None
+    stored: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
         plain: dict[str, Any] = {"paths": list(self.paths), "bands": list(self.bands), "nodata": self.nodata}
         if self.channels:
             plain["channels"] = list(self.channels)
+        if self.stored:
+            plain["stored"] = True
         return plain if self.indices is None else plain | {"indices": self.indices.to_json()}
 
     @staticmethod
@@ -109,7 +113,9 @@ class Imagery:
         """The inverse of `to_json`."""
         channels, indices = tuple(value.get("channels", ())), value.get("indices")
         known = None if indices is None else SpectralIndices.from_json(indices)
-        return Imagery(tuple(value["paths"]), tuple(value["bands"]), value["nodata"], channels, known)
+        return Imagery(
+            tuple(value["paths"]), tuple(value["bands"]), value["nodata"], channels, known, value.get("stored", False)
+        )
 
 
 @dataclass(frozen=True)
@@ -201,6 +207,11 @@ class Dataset:
     def indices(self) -> SpectralIndices | None:
         """The spectral indices among the bands, the same in every scene; None where there are none."""
         return self.scenes[0].imagery.indices if self.scenes else None
+
+    @property
+    def stored(self) -> bool:
+        """Whether numbers are read as they are stored, whatever scale the files declare."""
+        return bool(self.scenes) and self.scenes[0].imagery.stored
 
     @property
     def sensed_bands(self) -> tuple[str, ...]:

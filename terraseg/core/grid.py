@@ -4,10 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from terraseg.core.window import Window
 from terraseg.shapes.ground import Affine6, parse_crs, pixel_size_m
+
+SIDE_POINTS = 128
+"""Points on each side of the border of a grid."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,14 @@ class Grid:
         """Map coordinates of the surrounding rectangle as (left, bottom, right, top), for any rotation."""
         xs, ys = self.to_map([0, 0, self.height, self.height], [0, self.width, 0, self.width])
         return float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max())
+
+    @property
+    def outline(self) -> shapely.Polygon:
+        """The border in map coordinates, with `SIDE_POINTS` points a side, for other CRSs to bend."""
+        side, zero = np.arange(SIDE_POINTS) / SIDE_POINTS, np.zeros(SIDE_POINTS)
+        rows = np.concatenate([zero, side, zero + 1, 1 - side]) * self.height
+        cols = np.concatenate([side, zero + 1, 1 - side, zero]) * self.width
+        return shapely.Polygon(np.column_stack(self.to_map(rows, cols)))
 
     def crop(self, window: Window) -> "Grid":
         """The grid of a window, which may reach beyond this one."""

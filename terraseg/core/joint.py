@@ -43,7 +43,7 @@ def _refuse_unlike(first: ModelSpec, other: ModelSpec, where: Path, beside: Path
             f"the classes of {where if first.overlapping else beside} overlap and those of the other model exclude each other: "
             "their probabilities mean different things and cannot be averaged; train both on one project"
         )
-    if (first.bands, first.dtype, first.indices) != (other.bands, other.dtype, other.indices):
+    if _read_by(first) != _read_by(other):
         one, two = (_reading(spec) for spec in (first, other))
         raise BandMismatch(
             f"{where} reads {one}, and {beside} reads {two}: only models of the same bands and pixel type can be averaged; "
@@ -51,7 +51,11 @@ def _refuse_unlike(first: ModelSpec, other: ModelSpec, where: Path, beside: Path
         )
 
 
+def _read_by(spec: ModelSpec) -> tuple[object, ...]:
+    return spec.bands, spec.dtype, spec.indices, spec.stored
+
+
 def _reading(spec: ModelSpec) -> str:
     computed = () if spec.indices is None else spec.indices.expressions
     formulas = "".join(f", {name} = {expression}" for name, expression in computed)
-    return f"{', '.join(spec.sensed_bands)}{formulas} as {spec.sensed.dtype}"
+    return f"{', '.join(spec.sensed_bands)}{formulas} as {spec.sensed.dtype}{' as stored' if spec.stored else ''}"

@@ -27,7 +27,8 @@ class ModelSpec:
     each. `network_options` rebuilds the network; `provenance` says how it was trained. `imagery` is what the training imagery
     looked like, None in bundles that do not say. The network's logits are divided by `temperature` before they become
     probabilities, so that these mean what they say; 1 leaves them as they are. The last of the `bands` are those of
-    `indices`, computed from the others before the model sees them; None where there are none.
+    `indices`, computed from the others before the model sees them; None where there are none. A model of `stored` numbers
+    reads them as they stand in a file, whatever scale it declares.
     """
 
     network: str
@@ -47,6 +48,7 @@ class ModelSpec:
     imagery: ImageryFacts | None = None
     temperature: float = 1.0
     indices: SpectralIndices | None = None
+    stored: bool = False
 
     def __post_init__(self) -> None:
         if not len(self.bands) == len(self.mean) == len(self.std):
@@ -97,6 +99,8 @@ class ModelSpec:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, with the format's version."""
         plain = {"format": FORMAT, **asdict(self), "legend": self.legend.to_json()}
+        if not self.stored:
+            del plain["stored"]
         return plain | {"indices": None if self.indices is None else self.indices.to_json()}
 
     @staticmethod

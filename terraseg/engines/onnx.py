@@ -62,6 +62,8 @@ def open_onnx(bundle: Path, *, threads: int | None = None, precision: Precision 
         onnx_errors.InvalidArgument,
         onnx_errors.NotImplemented,
         onnx_errors.RuntimeException,
+        # Names in a damaged graph need not be text, and stand in what ONNX Runtime says of it.
+        UnicodeDecodeError,
     ) as error:
         raise BrokenBundle(f"{path} cannot be opened by ONNX Runtime ({error}): export the model again") from error
     counting = "INT8" if precision == "int8" else "FP32"

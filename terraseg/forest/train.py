@@ -182,4 +182,5 @@ def _spec(dataset: Dataset, fingerprint: Fingerprint, plan: Plan, options: Fores
         reduction=plan.reduction,
         imagery=fingerprint.imagery,
         indices=dataset.indices,
+        stored=dataset.stored,
     )

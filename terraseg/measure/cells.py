@@ -6,9 +6,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from terraseg.core.grid import Grid, same_crs
+from terraseg.core.grid import Grid
 from terraseg.errors import BadOption, CrsMissing
-from terraseg.measure.zones import Zones, longest_edge_m, map_outline, moved
+from terraseg.measure.zones import Zones
+from terraseg.shapes.carry import carried_onto, moved
 from terraseg.shapes.ground import ground_area_m2, parse_crs, to_longitude_latitude
 
 MOST_CELLS = 250_000
@@ -45,7 +46,7 @@ def zones_of_cells(grid: Grid, size: float, unit: str = "m") -> Zones:
     if grid.crs is None:
         raise CrsMissing(f"the map has no CRS, so it has no metres: pass cells in pixels, --per {size:g}px say")
     metric = metric_crs(grid)
-    outline = moved(np.array([map_outline(grid)], dtype=object), grid.crs, metric)
+    outline = moved(np.array([grid.outline], dtype=object), grid.crs, metric)
     left, bottom, right, top = shapely.bounds(outline)[0]
     first_col, first_row = int(np.floor(left / size)), int(np.floor(bottom / size))
     cols, rows = int(np.ceil(right / size)) - first_col, int(np.ceil(top / size)) - first_row
@@ -55,11 +56,7 @@ def zones_of_cells(grid: Grid, size: float, unit: str = "m") -> Zones:
     cells = np.asarray(shapely.box(west, south, west + size, south + size), dtype=object)
     meets = shapely.intersects(cells, outline[0])
     cells, names = cells[meets], _cell_names(row[meets], col[meets])
-    placed = (
-        cells
-        if same_crs(metric, grid.crs)
-        else moved(shapely.segmentize(cells, longest_edge_m(grid)), metric, grid.crs)
-    )
+    placed = carried_onto(cells, metric, grid.crs, grid.bounds, gsd_m=grid.gsd_m)
     return Zones(names, placed, ground_area_m2(cells, metric), "cell", grid.crs)
 
 

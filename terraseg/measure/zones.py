@@ -2,30 +2,28 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import Transformer
-from pyproj.exceptions import ProjError
 
 from terraseg.core.classes import VOID, Legend
 from terraseg.core.classreader import ClassRaster, LayerRaster, check_known
 from terraseg.core.coding import Coding
-from terraseg.core.grid import Grid, same_crs
+from terraseg.core.grid import Grid
 from terraseg.core.polygons import VectorLabels
 from terraseg.core.window import Window, cut
 from terraseg.errors import CrsMissing, GridMismatch, NoOverlap
 from terraseg.pixels.coverage import Edges, coverage, edges_of
-from terraseg.shapes.ground import ground_area_m2, parse_crs, to_degrees
+from terraseg.shapes.carry import carried_around
+from terraseg.shapes.ground import ground_area_m2, to_degrees
 from terraseg.shapes.pixelarea import PixelAreas
 
 ZoneKind = Literal["district", "cell"]
 BLOCK = 1024
-EARTH_M = 6.37e6
-OFF_PIXELS = 0.05
-"""How far, in pixels, an edge that is carried over to another CRS may lie off its true course."""
+FAR = 2.0**40
+"""Pixels from a map beyond which nothing is told apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +78,9 @@ def zones_of_districts(districts: VectorLabels, grid: Grid, *, source: str) -> Z
     else:
         _check_on_ground(names, to_degrees(geometry, districts.crs), source)
         area = ground_area_m2(geometry, districts.crs)
-        placed = geometry if same_crs(districts.crs, grid.crs) else _carried(geometry, districts.crs, grid)
+        placed = carried_around(geometry, districts.crs, grid.crs, grid.outline, gsd_m=grid.gsd_m)
     zones = Zones(names, placed, area, "district", grid.crs)
-    meets = shapely.intersects(placed, map_outline(grid)) & ~shapely.is_empty(placed)
+    meets = shapely.intersects(placed, grid.outline) & ~shapely.is_empty(placed)
     if not meets.any():
         raise NoOverlap(f"none of the {len(zones)} polygons of {source} touches the map: pass districts of its area")
     return zones.rows(meets)
@@ -160,8 +158,9 @@ def _code_table(legend: Legend, coding: Coding) -> tuple[NDArray[np.int64], int]
 
 def _around(bounds: NDArray[np.float64], window: Window) -> Window:
     """The pixels of a window that a shape of these bounds, in pixels, can reach."""
-    left, top = np.floor(bounds[:2]).astype(np.int64)
-    right, bottom = np.ceil(bounds[2:]).astype(np.int64)
+    near = np.clip(bounds, -FAR, FAR)
+    left, top = np.floor(near[:2]).astype(np.int64)
+    right, bottom = np.ceil(near[2:]).astype(np.int64)
     return Window(int(top), int(left), int(bottom - top), int(right - left)).intersection(window)
 
 
@@ -176,59 +175,3 @@ def _in_pixels(geometry: NDArray[np.object_], grid: Grid) -> NDArray[np.object_]
 def _determinant(grid: Grid) -> float:
     a, b, _, d, e, _ = grid.transform
     return a * e - b * d
-
-
-def map_outline(grid: Grid) -> Any:
-    """The map's border in its own coordinates, with points on its sides, for other CRSs to bend."""
-    frame = shapely.segmentize(shapely.box(0, 0, grid.width, grid.height), max(grid.width, grid.height) / 64)
-
-    def project(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(grid.to_map(points[:, 1], points[:, 0]))
-
-    return shapely.transform(frame, project)
-
-
-def longest_edge_m(grid: Grid) -> float:
-    """How long, in metres, an edge may be for its course in another CRS to bend by less than `OFF_PIXELS`.
-
-    A line that is straight in one map and bent as strongly as a parallel at 45 degrees in the other leaves its chord by
-    length^2 / (8 R).
-    """
-    return float(np.sqrt(8 * EARTH_M * OFF_PIXELS * (grid.gsd_m or 1.0)))
-
-
-def _carried(geometry: NDArray[np.object_], source: str, grid: Grid) -> NDArray[np.object_]:
-    """The part of polygons around a map, in its CRS: a projection may not reach the rest of the world."""
-    target = str(grid.crs)
-    there = moved(np.array([map_outline(grid)], dtype=object), target, source)[0]
-    left, bottom, right, top = shapely.bounds(there)
-    if not np.isfinite([left, bottom, right, top]).all():
-        raise CrsMissing("the map cannot be placed in the districts' CRS: reproject the districts to the map's CRS")
-    margin = 0.05 * max(right - left, top - bottom)
-    frame = shapely.box(left - margin, bottom - margin, right + margin, top + margin)
-    unit_m = np.radians(1) * EARTH_M if parse_crs(source).is_geographic else 1.0
-    near = shapely.segmentize(shapely.intersection(geometry, frame), longest_edge_m(grid) / unit_m)
-    placed = shapely.make_valid(moved(near, source, target))
-    return np.array([_areal(shape) for shape in placed], dtype=object)
-
-
-def _areal(shape: Any) -> Any:
-    """The polygons of a geometry alone."""
-    if shapely.get_dimensions(shape) == 2 and shapely.get_type_id(shape) != shapely.GeometryType.GEOMETRYCOLLECTION:
-        return shape
-    parts = shapely.get_parts(shape)
-    return shapely.union_all(parts[shapely.get_dimensions(parts) == 2])
-
-
-def moved(geometry: NDArray[np.object_], source: str, target: str) -> NDArray[np.object_]:
-    """Geometries carried over from one CRS to another, vertex by vertex; `CrsMissing` where no way leads there."""
-    """Geometries carried over from one CRS to another, vertex by vertex; `CrsMissing` where no way leads there."""
-    try:
-        transformer = Transformer.from_crs(source, target, always_xy=True)
-    except ProjError as error:
-        raise CrsMissing(f"no way leads from {source[:60]} to {target[:60]}: pass both in one CRS") from error
-
-    def project(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
-
-    return np.asarray(shapely.transform(geometry, project), dtype=object)

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
@@ -16,6 +16,7 @@ from terraseg.predict.options import InputOptions
 from terraseg.prepare.dataset import scene_names
 from terraseg.prepare.discover import discover, expand
 from terraseg.store.header import RasterFacts, read_facts
+from terraseg.store.leads import real_path
 from terraseg.store.opening import gdal_path, is_remote
 from terraseg.store.stac import StacItem, choose_assets, is_stac_name, read_items
 
@@ -81,15 +82,16 @@ def imagery_of(raster: RasterInput, spec: ModelSpec, options: InputOptions) -> t
     Raises `BandMismatch` when the model's bands are not all there, `BadOption` for names of bands that are not as many as
     the raster's bands and for an item that leads to another machine where that was not allowed.
     """
-    sensed = spec.sensed
+    sensed, stored = spec.sensed, options.values == "stored" if options.values else spec.stored
     if raster.item is not None:
         paths, channels = choose_assets(raster.item, sensed.bands, sensed.dtype)
         _refuse_strangers(raster.item, paths, options)
-        return Imagery(paths, sensed.bands, options.nodata, channels), ()
+        return Imagery(paths, sensed.bands, options.nodata, channels, stored=stored), ()
     if "{band}" in raster.template:
         files = tuple(raster.template.replace("{band}", band) for band in sensed.bands)
-        return Imagery(files, sensed.bands, options.nodata), ()
-    return file_imagery(raster.template, sensed.bands, options)
+        return Imagery(files, sensed.bands, options.nodata, stored=stored), ()
+    imagery, notes = file_imagery(raster.template, sensed.bands, options)
+    return replace(imagery, stored=stored), notes
 
 
 def file_imagery(path: str, bands: tuple[str, ...], options: InputOptions) -> tuple[Imagery, tuple[str, ...]]:
@@ -152,13 +154,13 @@ def _is_product(path: str) -> bool:
 
 def _places(paths: Sequence[str]) -> dict[str, str]:
     """The paths as seen from the folder that all lie in: names do not depend on where the command was given."""
-    whole = {path: Path(path).resolve() for path in paths}
+    whole = {path: real_path(path) for path in paths}
     common = os.path.commonpath([path.parent for path in whole.values()]) if whole else ""
     return {path: place.relative_to(common).as_posix() for path, place in whole.items()}
 
 
 def _with_names(templates: Sequence[str], items: Sequence[StacItem]) -> list[RasterInput]:
-    each = list({path if is_remote(path) else str(Path(path).resolve()): path for path in templates}.values())
+    each = list({path if is_remote(path) else str(real_path(path)): path for path in templates}.values())
     places = {path: urlparse(path).path for path in each if is_remote(path)} | _places(
         [p for p in each if not is_remote(p)]
     )
@@ -193,8 +195,12 @@ def _names(facts: RasterFacts, options: InputOptions) -> tuple[str, ...]:
 
 def _refuse_strangers(item: StacItem, paths: Sequence[str], options: InputOptions) -> None:
     """Refuses addresses on other machines that an item brings in; a local file must not reach out unasked."""
-    host = urlparse(item.source).netloc
+    host = urlparse(item.source.removeprefix("/vsicurl/")).netloc
     for path in paths:
+        if is_remote(path) and not path.startswith(("http://", "https://", "/vsi")):
+            raise BadOption(
+                f"the item {item.id} ({item.source}) leads to {path[:200]}, which is no address of a file: name the raster itself"
+            )
         own = host and urlparse(path.removeprefix("/vsicurl/")).netloc == host
         if is_remote(path) and not own and not options.remote:
             raise BadOption(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from terraseg.core.classes import Legend
 from terraseg.core.classreader import ClassRaster, LayerRaster
-from terraseg.core.grid import Grid, same_crs
+from terraseg.core.grid import Grid
 from terraseg.core.polygons import PolygonTable
 from terraseg.core.survey import SurveyPoints
 from terraseg.errors import BadOption, CrsMissing, GridMismatch, UnknownClass, UnreadableFile
@@ -26,8 +26,9 @@ from terraseg.measure.draw import count_blocks, count_points, draw_points
 from terraseg.measure.options import MeasureOptions
 from terraseg.measure.roles import roles_of
 from terraseg.measure.stats import Statistics, class_areas, measure
-from terraseg.measure.zones import Zones, moved, zones_of_districts
+from terraseg.measure.zones import Zones, zones_of_districts
 from terraseg.pipeline.products import map_polygons
+from terraseg.shapes.carry import carried_onto
 from terraseg.store.classmap import ClassMapReader, read_class_map
 from terraseg.store.layermap import LayerMapReader, is_layer_map, read_layer_map
 from terraseg.store.rundir import read_json, write_csv, write_json
@@ -235,11 +236,12 @@ def _check_legend(found: Legend, legend: Legend, path: Path) -> None:
 
 def _placed(points: SurveyPoints, grid: Grid, path: Path) -> SurveyPoints:
     """The points in the map's CRS."""
-    if same_crs(points.crs, grid.crs):
+    if points.crs is None and grid.crs is None:
         return points
     if points.crs is None or grid.crs is None:
         raise CrsMissing(f"of the map and {path} only one has a CRS, so the points cannot be placed: set it for both")
-    there = moved(np.asarray(shapely.points(points.x, points.y), dtype=object), points.crs, grid.crs)
+    found = np.asarray(shapely.points(points.x, points.y), dtype=object)
+    there = carried_onto(found, points.crs, grid.crs, grid.bounds, gsd_m=grid.gsd_m)
     return SurveyPoints(shapely.get_x(there), shapely.get_y(there), points.stratum, points.truth, grid.crs)
 
 

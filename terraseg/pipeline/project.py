@@ -1,6 +1,5 @@
 """The project file: one TOML table per command, each read into its own options."""
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from terraseg.clean.options import CleanOptions
 from terraseg.core.options import read_options
+from terraseg.core.text import parse_toml
 from terraseg.engines.options import EngineOptions
 from terraseg.errors import BadOption, UnreadableFile, nearest
 from terraseg.evaluate.options import EvaluateOptions
@@ -106,12 +106,12 @@ def read_project(path: Path, overrides: Sequence[str] = ()) -> Project:
     type, or an override that is not of that form.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = parse_toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UnreadableFile(
             f"{path} does not exist: write it with `terraseg check FOLDER`, or pass --config"
         ) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UnreadableFile(f"{path} is not readable as TOML: {error}") from error
     return project_from(tables, path.parent, overrides, name=path.name)
 
@@ -161,6 +161,6 @@ def parse_override(text: str) -> tuple[str, str, Any]:
     if table not in TABLES:
         raise BadOption(f"--set {text!r} names the table {table!r}: {nearest(table, TABLES)}")
     try:
-        return table, key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        return table, key, parse_toml(f"value = {value}")["value"]
+    except ValueError:
         return table, key, value.strip()

@@ -192,8 +192,13 @@ def forget_training(project: Project) -> None:
 
 
 def forget_run(project: Project) -> None:
-    """Removes what the run folder holds, so that everything is done anew; files of other origin in it stay."""
+    """Removes what the run folder holds, so that everything is done anew; files of other origin in it stay.
+
+    A folder in which no run has begun is left as it is, whatever the names in it.
+    """
     run = project.run
+    if not (run.dataset.exists() or run.done.exists()):
+        return
     forget_training(project)
     models = (run.model, run.forest, run.ensemble)
     for folder in (*models, run.cache, run.maps, run.baseline, run.figures, run.folds):
@@ -238,7 +243,7 @@ def _further_scenes(project: Project, dataset: Dataset, watch: Watch) -> list[Sc
             imagery, notes = file_imagery(paths[0], bands, replace(project.input, nodata=project.data.nodata))
             for note in notes:
                 watch.say(f"{name}: {note}")
-        imagery = replace(imagery, indices=dataset.indices)
+        imagery = replace(imagery, indices=dataset.indices, stored=dataset.stored)
         scenes.append(Scene(name, imagery, None, name, read_facts(paths[0]).grid))
     return scenes
 

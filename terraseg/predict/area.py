@@ -1,23 +1,18 @@
 """The area of interest: polygons outside which a map holds nothing."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import Transformer
 
 from terraseg.core.classes import VOID
-from terraseg.core.grid import Grid, same_crs
+from terraseg.core.grid import Grid
 from terraseg.core.window import Window
 from terraseg.errors import BadOption, CrsMissing
 from terraseg.pixels.burn import BurnLayer
+from terraseg.shapes.carry import carried_around
 from terraseg.store.features import read_polygons
-
-PIECES = 500
-"""Pieces to the length of a raster in which straight edges are carried over from one CRS to another."""
-MARGIN = 0.05
 
 
 class Area:
@@ -51,40 +46,7 @@ def read_area(path: Path | str, grid: Grid) -> Area:
         )
     if polygons.crs is None:
         raise CrsMissing(f"{path} names no CRS, so its area cannot be placed: set it (ogr2ogr -a_srs EPSG:n)")
-    outline = _outline(grid)
-    if same_crs(polygons.crs, grid.crs):
-        return Area(_meeting(polygons.geometry, outline), grid)
-    there = _moved(np.array([outline], dtype=object), grid.crs, polygons.crs)[0]
-    left, bottom, right, top = shapely.bounds(there)
-    if not np.isfinite([left, bottom, right, top]).all():
-        raise CrsMissing(f"the raster cannot be placed in the CRS of {path}: reproject the area to the raster's CRS")
-    wide, high = MARGIN * (right - left), MARGIN * (top - bottom)
-    # Only what lies around the raster is carried over: a projection may not reach the rest of the world.
-    frame = shapely.box(left - wide, bottom - high, right + wide, top + high)
-    near = shapely.intersection(polygons.geometry[shapely.intersects(polygons.geometry, frame)], frame)
-    longest = max(right - left, top - bottom) / PIECES
-    placed = _moved(shapely.segmentize(near, longest), polygons.crs, grid.crs)
-    return Area(_meeting(shapely.make_valid(placed), outline), grid)
-
-
-def _outline(grid: Grid) -> Any:
-    """The raster's border as a polygon, with a point for every few pixels."""
-    side = np.linspace(0, 1, PIECES)
-    zero, one = np.zeros(PIECES), np.ones(PIECES)
-    rows = np.concatenate([zero, side, one, side[::-1]]) * grid.height
-    cols = np.concatenate([side, one, side[::-1], zero]) * grid.width
-    return shapely.Polygon(np.column_stack(grid.to_map(rows, cols)))
-
-
-def _meeting(geometries: NDArray[np.object_], outline: Any) -> NDArray[np.object_]:
-    areal = shapely.get_dimensions(geometries) == 2
-    return np.asarray(geometries[areal & shapely.intersects(geometries, outline)], dtype=object)
-
-
-def _moved(geometries: NDArray[np.object_], source: str, target: str) -> NDArray[np.object_]:
-    transformer = Transformer.from_crs(source, target, always_xy=True)
-
-    def project(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
-
-    return np.asarray(shapely.transform(geometries, project), dtype=object)
+    outline = grid.outline
+    placed = carried_around(polygons.geometry, polygons.crs, grid.crs, outline, gsd_m=grid.gsd_m)
+    meets = (shapely.get_dimensions(placed) == 2) & shapely.intersects(placed, outline)
+    return Area(np.asarray(placed[meets], dtype=object), grid)

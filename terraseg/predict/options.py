@@ -99,6 +99,8 @@ class InputOptions:
     `bands`: names of the raster's bands in its own order, where the file does not say them or says them wrong.
     `sensor`: what took the raster, "landsat" say: names its bands where the file does not.
     `nodata`: pixel value that means "no data" where the files do not say so.
+    `values`: "scaled" by the scale that a file declares, or "stored": the numbers as they stand in it; "" is as the model
+        was trained.
     `aoi`: a file of polygons in any CRS; the map holds nothing outside them, and nothing there is scored.
     `remote`: whether a STAC item on this machine may lead to files on others.
     """
@@ -108,5 +110,6 @@ class InputOptions:
     bands: tuple[str, ...] = ()
     sensor: str = ""
     nodata: float | None = None
+    values: Literal["", "scaled", "stored"] = ""
     aoi: str = ""
     remote: bool = False

@@ -51,6 +51,8 @@ def made_ready(imagery: Imagery, scorer: Scorer, options: InputOptions | None = 
     size, `NoOverlap` for an area that lies elsewhere, and what opening raster and area raises.
     """
     options = options or InputOptions()
+    if options.values:
+        imagery = replace(imagery, stored=options.values == "stored")
     # A model brings its own indices: what the imagery says of any is not asked.
     with open_raster(replace(imagery, indices=scorer.spec.indices)) as reader:
         scale = plan_scale(scorer.spec, reader.grid) if options.resample == "auto" else None
@@ -93,6 +95,8 @@ def _tags(imagery: Imagery, scale: Scale | None, area: "Area | None") -> dict[st
         facts["channels"] = list(imagery.channels)
     if imagery.nodata is not None:
         facts["nodata"] = imagery.nodata
+    if imagery.stored:
+        facts["values"] = "stored"
     if scale is not None:
         facts["resampled"] = [str(scale.rows), str(scale.cols)]
     if area is not None:

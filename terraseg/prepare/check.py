@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from terraseg.core.dataset import OUTSIDE
 from terraseg.errors import TerrasegError
-from terraseg.prepare.dataset import read_dataset
+from terraseg.prepare.dataset import read_dataset, stored_remedy
 from terraseg.prepare.discover import Discovery, discover, patterns
 from terraseg.prepare.options import DataOptions
 from terraseg.prepare.pair import pair, words
@@ -146,7 +146,10 @@ def _problems(
     dtypes = {row.facts.dtype: row.name for row in rows}
     if len(dtypes) > 1:
         both = " and ".join(f"{name} is {dtype}" for dtype, name in sorted(dtypes.items())[:2])
-        problems.append(f"{both}: a model takes one pixel type; convert them to the same scaling, or make two projects")
+        remedy = stored_remedy([row.facts for row in rows])
+        problems.append(
+            f"{both}: a model takes one pixel type; convert them to the same scaling, or make two projects{remedy}"
+        )
     if proposal is not None and proposal.kind == "polygons":
         problems += [
             f"{row.name} has no CRS, so the polygons of {row.label} cannot be placed on it: set the CRS (gdal_edit -a_srs "

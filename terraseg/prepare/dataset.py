@@ -43,7 +43,8 @@ def read_dataset(options: DataOptions, root: Path) -> Dataset:
             f"no file is named by labels = {list(options.labels)} under [data], seen from {root}: mend the patterns"
         )
     files = {image: _files_of(image, options.bands) for image in images}
-    facts = {image: read_facts(root / files[image][0]) for image in images}
+    stored = options.values == "stored"
+    facts = {image: read_facts(root / files[image][0], stored=stored) for image in images}
     bands = options.bands or _common_bands(facts, options.sensor)
     _same_pixels(facts, bands)
     dtype = facts[images[0]].dtype
@@ -54,7 +55,8 @@ def read_dataset(options: DataOptions, root: Path) -> Dataset:
     scenes = []
     for image in images:
         label = paired.get(PurePosixPath(image))
-        imagery = Imagery(tuple(str(root / file) for file in files[image]), bands, options.nodata, indices=indices)
+        paths = tuple(str(root / file) for file in files[image])
+        imagery = Imagery(paths, bands, options.nodata, indices=indices, stored=stored)
         path = None if label is None else str(root / label)
         held_out = any(fnmatch(image, pattern) or fnmatch(names[image], pattern) for pattern in options.test)
         shift = shift_of(options.shift, image, names[image])
@@ -180,10 +182,18 @@ def _same_pixels(facts: dict[str, RasterFacts], bands: Sequence[str]) -> None:
         if fact.dtype != first.dtype:
             raise BandMismatch(
                 f"{fact.path} has {fact.dtype} pixels and {first.path} {first.dtype}: one model takes one pixel type, so convert "
-                "the scenes to the same scaling and type, or split them into two projects"
+                f"the scenes to the same scaling and type, or split them into two projects{stored_remedy((fact, first))}"
             )
         if fact.dtype.startswith("complex"):
             raise BandMismatch(f"{fact.path} has complex pixels: take their amplitude into a float raster first")
+
+
+def stored_remedy(facts: Sequence[RasterFacts]) -> str:
+    """The half-sentence on rasters of two types of which one declares a scale, empty where that is not so."""
+    scaled = next((fact for fact in facts if fact.is_scaled), None)
+    if scaled is None or all(fact.is_scaled for fact in facts):
+        return ""
+    return f'; {scaled.path} declares a scale: if the numbers are alike without it, set values = "stored" under [data]'
 
 
 def scene_names(images: Sequence[str]) -> dict[str, str]:

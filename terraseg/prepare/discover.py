@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from terraseg.errors import EmptyDataset
 from terraseg.prepare.pair import BAND_WORDS, LABEL_MARKS, words
+from terraseg.store.leads import real_path
 
 RASTER_ENDINGS = frozenset(".tif .tiff .vrt .jp2 .img .png .jpg .jpeg .webp .bmp".split())
 VECTOR_ENDINGS = frozenset(".gpkg .geojson .shp .fgb .parquet".split())
@@ -100,7 +101,7 @@ def _walk(sources: Sequence[Path], root: Path) -> list[str]:
 
 def relative(path: Path, root: Path) -> str:
     """The path as it is written in a project file in `root`."""
-    return PurePosixPath(os.path.relpath(path.resolve(), root.resolve())).as_posix()
+    return PurePosixPath(os.path.relpath(real_path(path), real_path(root))).as_posix()
 
 
 def band_templates(images: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:

@@ -12,7 +12,7 @@ from terraseg.core.window import Window
 from terraseg.errors import TerrasegError
 from terraseg.prepare.align import Misalignment, measure_offset, shift_setting
 from terraseg.prepare.blocks import area_of
-from terraseg.prepare.labelfacts import LabelFacts, label_facts
+from terraseg.prepare.labelfacts import LabelFacts, declared_class_notes, label_facts
 from terraseg.prepare.leaks import near_training
 from terraseg.prepare.nodata import look_at_nodata
 from terraseg.prepare.split import split_dataset
@@ -124,6 +124,7 @@ def inspect_dataset(
 
 def _inspect_labels(dataset: Dataset, said: _Said) -> tuple[LabelFacts, ...]:
     if dataset.rule.kind != "polygons":
+        said.notes += declared_class_notes(dataset)
         return ()
     facts = []
     for path in dict.fromkeys(s.labels for s in dataset.scenes if s.labels is not None):

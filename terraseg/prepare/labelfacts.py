@@ -9,9 +9,11 @@ import shapely
 from numpy.typing import NDArray
 
 from terraseg.core.dataset import Dataset, LabelRule, Scene
+from terraseg.errors import TerrasegError
 from terraseg.shapes.ground import ground_area_m2
 from terraseg.store.features import read_features
 from terraseg.store.labels import feature_codes, scene_features, unknown_values
+from terraseg.store.labelscan import declared_nodata
 from terraseg.store.placing import ground_grid
 
 LEAST_OVERLAP = 1e-3
@@ -83,6 +85,34 @@ def label_facts(scenes: Sequence[Scene], dataset: Dataset) -> LabelFacts:
     return LabelFacts(
         path, len(found.geometry), found.repaired, found.skipped, lines, pairs, area, unknown, found.unread
     )
+
+
+def declared_class_notes(dataset: Dataset) -> tuple[str, ...]:
+    """A sentence where label rasters declare as nodata what the project file takes for a class; files that cannot be read
+    are left to others.
+    """
+    rule = dataset.rule
+    if rule.kind not in ("ids", "colors"):
+        return ()
+    found: dict[str, list[str]] = {}
+    for path in dict.fromkeys(s.labels for s in dataset.scenes if s.labels is not None):
+        try:
+            value = declared_nodata(path, rule.kind)
+        except TerrasegError:
+            continue
+        if value is not None:
+            found.setdefault(value, []).append(path)
+    return tuple(
+        f"{_and_more(paths)} declares {value} as nodata, which is the class {name} here: put it under ignore if it means "
+        "not labelled"
+        for name, values in zip(dataset.legend.names, rule.values, strict=True)
+        for value, paths in found.items()
+        if value in values
+    )
+
+
+def _and_more(paths: Sequence[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{paths[0]}, as {len(paths) - 1} more,"
 
 
 def _overlaps(scene: Scene, rule: LabelRule) -> tuple[int, float]:

@@ -7,6 +7,7 @@ from terraseg.core.dataset import LabelKind
 
 Grouping = Literal["auto", "scene", "folder", "site"]
 Shift = tuple[float, float]
+Values = Literal["scaled", "stored"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class DataOptions:
     indices     further bands computed from the others: names of known ones, ["ndvi"], or a table of expressions over band
                 names, {ndvi = "(nir - red) / (nir + red)"}
     nodata      pixel value that means "no data" where the files do not say so
+    values      "scaled" by the scale and the offset that a file declares, or "stored": the numbers as they stand in it
     group       scenes that belong together in a split: "scene" each for itself, "folder" those of one folder, "site" those
                 that share a label file or a name before the last number; "auto" chooses
     test        scenes kept out of training to be mapped and scored
@@ -65,6 +67,7 @@ class DataOptions:
     sensor: str = ""
     indices: dict[str, str] | tuple[str, ...] = ()
     nodata: float | None = None
+    values: Values = "scaled"
     group: Grouping = "auto"
     test: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()

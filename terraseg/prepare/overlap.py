@@ -13,6 +13,8 @@ from terraseg.core.grid import Grid, same_crs
 from terraseg.core.split import Overlap
 from terraseg.core.window import Window
 from terraseg.pixels.match import Match, find_matches
+from terraseg.shapes.antimeridian import Bounds, counting_on, turned_onto
+from terraseg.shapes.carry import is_degrees
 
 LEAST_SHARE = 0.001
 """Less of the smaller scene than this is the seam of two tiles."""
@@ -78,7 +80,8 @@ def _on_the_map(scenes: Sequence[Scene], pictures: Mapping[str, Picture]) -> Ite
     found = []
     for a, b in combinations_with_replacement(range(len(systems)), 2):
         ones, others = ([s for s in scenes if own[s.name] == n] for n in (a, b))
-        shapes = [areas[s.name] if a == b else _moved(areas[s.name], systems[b], systems[a]) for s in others]
+        frame = _around([areas[s.name] for s in ones])
+        shapes = [_moved(areas[s.name], systems[b], systems[a], frame) for s in others]
         tree = shapely.STRtree(shapes)
         for i, scene in enumerate(ones):
             for j in sorted(tree.query(areas[scene.name], predicate="intersects").tolist()):
@@ -89,14 +92,21 @@ def _on_the_map(scenes: Sequence[Scene], pictures: Mapping[str, Picture]) -> Ite
     return found
 
 
-def _moved(shape: shapely.Geometry, source: str, target: str) -> shapely.Geometry:
-    """A region in another CRS; empty where that CRS cannot show it."""
-    if shape.is_empty:
+def _around(areas: Sequence[shapely.Geometry]) -> Bounds:
+    left, bottom, right, top = shapely.total_bounds(areas).tolist()
+    return left, bottom, right, top
+
+
+def _moved(shape: shapely.Geometry, source: str, target: str, onto: Bounds) -> shapely.Geometry:
+    """A region in another CRS, where longitudes count as those of the bounds `onto`; empty where it cannot be shown."""
+    if shape.is_empty or (source == target and not is_degrees(target)):
         return shape
     left, bottom, right, top = shape.bounds
     dense = shapely.segmentize(shape, max(right - left, top - bottom) / EDGE_POINTS)
     transformer = Transformer.from_crs(source, target, always_xy=True)
     moved = shapely.transform(dense, lambda p: np.column_stack(transformer.transform(p[:, 0], p[:, 1])))
+    if is_degrees(target):
+        moved = turned_onto(counting_on(np.array([moved], dtype=object)), onto)[0]
     return shapely.make_valid(moved) if np.isfinite(shapely.get_coordinates(moved)).all() else shapely.Polygon()
 
 
@@ -108,7 +118,7 @@ def _shared(one: Scene, other: Scene, area: shapely.Geometry, moved: shapely.Geo
         return None
     bounds = common.bounds
     window = _window_of(shapely.box(*bounds), one.grid)
-    back = common if same_crs(one.grid.crs, other.grid.crs) else _moved(common, str(one.grid.crs), str(other.grid.crs))
+    back = _moved(common, str(one.grid.crs), str(other.grid.crs), other.grid.bounds)
     if back.is_empty or window.is_empty:
         return None
     return Overlap(one.name, other.name, window, _window_of(shapely.box(*back.bounds), other.grid), share, "map")
@@ -159,8 +169,7 @@ def project(window: Window, source: Scene, target: Scene, overlap: Overlap) -> W
     """
     if overlap.evidence == "map":
         region = _region([(window.row, window.col, window.row_stop, window.col_stop)], source.grid)
-        if not same_crs(source.grid.crs, target.grid.crs):
-            region = _moved(region, str(source.grid.crs), str(target.grid.crs))
+        region = _moved(region, str(source.grid.crs), str(target.grid.crs), target.grid.bounds)
         return Window(0, 0, 0, 0) if region.is_empty else _pixels_of(region, target.grid)
     here, there = (overlap.window_one, overlap.window_other)[:: 1 if overlap.one == source.name else -1]
     down, across = there.height / here.height, there.width / here.width

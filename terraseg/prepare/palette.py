@@ -65,7 +65,30 @@ def propose_classes(scan: LabelScan, label_names: list[str], listed: Mapping[str
         return _from_polygons(scan, label_names)
     if not scan.counts:
         raise EmptyDataset("the label files hold no pixel: check that they are the labels of this imagery")
+    void = _declared_void(scan)
+    counts = {value: count for value, count in scan.counts.items() if value not in void}
+    proposal = _from_values(replace(scan, counts=counts), label_names, listed)
+    notes = [_void_note(value, scan, taken=value in void) for value in scan.nodata]
+    return replace(proposal, ignore=(*proposal.ignore, *void), notes=(*notes, *proposal.notes))
+
+
+def _from_values(scan: LabelScan, label_names: list[str], listed: Mapping[str, str]) -> ClassProposal:
     return _from_colors(scan, listed) if scan.kind == "colors" else _from_ids(scan, label_names)
+
+
+def _declared_void(scan: LabelScan) -> tuple[str, ...]:
+    """The values declared as nodata that mean "not labelled": those beside which there are two classes at least.
+
+    A mask of 0 and 1 often declares 0, its background, to be shown clear over a picture.
+    """
+    return scan.nodata if len(scan.counts) - len(scan.nodata) >= 2 else ()
+
+
+def _void_note(value: str, scan: LabelScan, *, taken: bool) -> str:
+    share = f"{value} ({scan.counts[value] / sum(scan.counts.values()):.1%} of the pixels) is declared as nodata"
+    if taken:
+        return f"{share} and taken as not labelled; if it is a class, give it one under [data]"
+    return f"{share} and taken as a class, since only one other is there; if it means not labelled, put it under ignore"
 
 
 def _from_colors(scan: LabelScan, listed: Mapping[str, str]) -> ClassProposal:

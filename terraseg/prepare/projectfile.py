@@ -58,6 +58,8 @@ def project_text(found: CheckResult) -> str:
     overlapping = "overlapping = true" if data.overlapping else "# overlapping = true"
     lines.append(f"{overlapping:30} # a pixel may be of several of the classes at once, or of none")
     lines.append("# nodata = 0                   # pixel value without data, where the files do not say so")
+    if data.values != "scaled":
+        lines.append(f'values = "{data.values}"')
     test = f"test = {_strings(data.test)}" if data.test else "# test = []"
     lines.append(f"{test:30} # scenes kept out of training, to be mapped and scored (names or patterns)")
     lines.append('# validation = []              # scenes that judge the training; ["none"] trains on everything')

@@ -80,10 +80,9 @@ def ground_length_m(geometries: NDArray[np.object_], crs: str) -> NDArray[np.flo
 
 def ground_sizes(degrees: NDArray[np.object_], crs: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Areas in square metres and perimeters in metres of polygons in degrees on the datum of `crs`; see the two above."""
-    geod = ellipsoid(crs)
-    degrees = np.asarray(shapely.orient_polygons(degrees), dtype=object)
-    number = len(degrees)
-    points, owner, step = _steps(degrees)
+    geod, number = ellipsoid(crs), len(degrees)
+    rings, owner, sign = _rings(degrees)
+    points, ring, step = _steps(rings)
     lon, lat = points[:, 0], points[:, 1]
     _, _, length = geod.inv(lon[step], lat[step], lon[step + 1], lat[step + 1])
     turn = np.radians(lon[step + 1] - lon[step])
@@ -91,16 +90,25 @@ def ground_sizes(degrees: NDArray[np.object_], crs: str) -> tuple[NDArray[np.flo
     sine, radius = _authalic(geod, np.radians(lat))
     half = np.tan(np.arcsin(sine) / 2)
     middle = (half[step] + half[step + 1]) / (1 + half[step] * half[step + 1])
-    # The parallel of each polygon's own first point is the reference: small differences of large areas lose digits.
-    first = np.zeros(number)
-    first[owner[::-1]] = sine[step[::-1]]
-    strip = 2 * np.arctan(np.tan(turn / 2) * middle) - turn * first[owner]
-    area = np.abs(np.bincount(owner, weights=strip, minlength=number)) * radius**2
-    perimeter = np.bincount(owner, weights=length, minlength=number).astype(np.float64)
-    around = np.abs(np.bincount(owner, weights=turn, minlength=number)) > np.pi
-    for place in np.flatnonzero(around | (_largest(owner, length, number) > LONG_EDGE_M)):
-        area[place] = abs(geod.geometry_area_perimeter(degrees[place])[0])
-    return area, perimeter
+    # The parallel of each ring's own first point is the reference: small differences of large areas lose digits.
+    first = np.zeros(len(rings))
+    first[ring[::-1]] = sine[step[::-1]]
+    strip = 2 * np.arctan(np.tan(turn / 2) * middle) - turn * first[ring]
+    # Which way round a ring goes cannot be told from longitudes that jump at 180 degrees, so it is not asked.
+    area = np.abs(np.bincount(ring, weights=strip, minlength=len(rings))) * radius**2
+    around = np.abs(np.bincount(ring, weights=turn, minlength=len(rings))) > np.pi
+    for place in np.flatnonzero(around | (_largest(ring, length, len(rings)) > LONG_EDGE_M)):
+        area[place] = abs(geod.geometry_area_perimeter(rings[place])[0])
+    perimeter = np.bincount(owner[ring], weights=length, minlength=number).astype(np.float64)
+    return np.bincount(owner, weights=sign * area, minlength=number).astype(np.float64), perimeter
+
+
+def _rings(polygons: NDArray[np.object_]) -> tuple[NDArray[np.object_], NDArray[np.intp], NDArray[np.float64]]:
+    """The rings of polygons, the number of the polygon that each belongs to, and 1 for an outer one, -1 for a hole."""
+    parts, part_owner = shapely.get_parts(polygons, return_index=True)
+    rings, part = shapely.get_rings(parts, return_index=True)
+    is_outer = np.append(True, part[1:] != part[:-1])[: len(part)]
+    return rings, part_owner[part], np.where(is_outer, 1.0, -1.0)
 
 
 def _steps(degrees: NDArray[np.object_]) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terraseg.core.modelspec import ModelSpec
+from terraseg.core.text import parse_json
 from terraseg.errors import BrokenBundle, missing_extra
 
 ONNX, WEIGHTS, SPEC = "model.onnx", "weights.safetensors", "model.json"
@@ -117,7 +118,7 @@ def _check_parts(folder: Path) -> None:
 def _description(folder: Path) -> dict[str, Any]:
     path = folder / SPEC
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BrokenBundle(f"{path} cannot be read ({error}): {REMEDY}") from error
     if not isinstance(value, dict):

@@ -1,6 +1,5 @@
 """Class maps on disk: rasters of class ids with their legend, written whole and read by windows."""
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from terraseg.core.classes import PALETTE, VOID, LandClass, Legend
 from terraseg.core.grid import Grid
+from terraseg.core.text import parse_json
 from terraseg.core.window import Window, cut
 from terraseg.errors import BadOption, GridMismatch, UnknownClass, UnreadableFile
 from terraseg.store.maplayers import LEGEND_TAG, OVERLAPPING_TAG, MapLayers
@@ -120,10 +120,10 @@ class ClassMapReader(ByteReader):
 def parsed_legend(text: str, path: Path) -> Legend:
     """The legend in a map's tag; `UnreadableFile` when it is none."""
     try:
-        return Legend.from_json(json.loads(text))
-    except (ValueError, KeyError, TypeError, BadOption) as error:
+        return Legend.from_json(parse_json(text))
+    except (ValueError, KeyError, TypeError, AttributeError, BadOption) as error:
         raise UnreadableFile(
-            f"{path} has a {LEGEND_TAG} tag that is no legend ({error}): write the map again"
+            f"{path} has a {LEGEND_TAG} tag that is no legend ({error}): make the file anew"
         ) from error
 
 

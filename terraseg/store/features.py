@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from terraseg.core.drawing import Width
 from terraseg.core.polygons import VectorLabels
 from terraseg.errors import BadOption, UnreadableFile, nearest
+from terraseg.shapes.antimeridian import counting_on
+from terraseg.shapes.carry import is_degrees
+from terraseg.store.leads import is_file
 from terraseg.store.network import vector_offline
+from terraseg.store.opening import is_absent
 
 Bounds = tuple[float, float, float, float]
 
@@ -23,7 +28,7 @@ def list_fields(path: Path | str) -> tuple[str, ...]:
     """The attributes of the layer that `read_polygons` reads, in the file's order."""
     with translated_vector(path):
         layer, _ = polygon_layer(path)
-        return tuple(str(name) for name in pyogrio.read_info(path, layer=layer)["fields"])
+        return _fields(path, layer)
 
 
 def count_features(path: Path | str) -> int:
@@ -56,7 +61,7 @@ def _read(path: Path | str, field: str | None, width: Width, bbox: Bounds | None
     wanted = [name for name in (field, width) if isinstance(name, str)]
     with translated_vector(path):
         layer, unread = polygon_layer(path)
-        known = [str(name) for name in pyogrio.read_info(path, layer=layer)["fields"]]
+        known = _fields(path, layer)
         for name in wanted:
             if name not in known:
                 raise BadOption(f"{path} has no attribute {name!r}: {nearest(name, known)}")
@@ -72,12 +77,44 @@ def _read(path: Path | str, field: str | None, width: Width, bbox: Bounds | None
 
 def polygon_layer(path: Path | str) -> tuple[str, tuple[str, ...]]:
     """The first layer that may hold polygons, or else the first with geometry; and the other layers of polygons."""
-    spatial = [(str(name), str(kind)) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    spatial = [(name, kind) for name, kind in _layers(str(path), _state(path)) if kind != "None"]
     if not spatial:
         raise UnreadableFile(f"{path} has no layer with geometry: pass a file of polygons")
     areal = [name for name, kind in spatial if not any(word in kind for word in ("Point", "Line", "Curve", "Circular"))]
     areal += [name for name, kind in spatial if "CurvePolygon" in kind]
     return (areal[0], tuple(areal[1:])) if areal else (spatial[0][0], ())
+
+
+def _state(path: Path | str) -> tuple[int, int] | None:
+    """What changes with a file; None for what is none."""
+    if not is_file(path):
+        return None
+    status = Path(path).stat()
+    return status.st_mtime_ns, status.st_size
+
+
+# Asking a GeoJSON for its layers or attributes reads all of it, and several steps ask.
+@lru_cache(maxsize=64)
+def _known_layers(path: str, state: tuple[int, int]) -> tuple[tuple[str, str], ...]:  # noqa: ARG001
+    return tuple((str(name), str(kind)) for name, kind in pyogrio.list_layers(path))
+
+
+def _layers(path: str, state: tuple[int, int] | None) -> tuple[tuple[str, str], ...]:
+    """The layers of a file with their kinds of geometry."""
+    return _known_layers.__wrapped__(path, (0, 0)) if state is None else _known_layers(path, state)
+
+
+@lru_cache(maxsize=64)
+def _known_fields(path: str, layer: str, state: tuple[int, int]) -> tuple[str, ...]:  # noqa: ARG001
+    return tuple(str(name) for name in pyogrio.read_info(path, layer=layer)["fields"])
+
+
+def _fields(path: Path | str, layer: str) -> tuple[str, ...]:
+    """The attributes of a layer."""
+    state = _state(path)
+    return (
+        _known_fields.__wrapped__(str(path), layer, (0, 0)) if state is None else _known_fields(str(path), layer, state)
+    )
 
 
 def _as_text(values: NDArray[Any]) -> NDArray[np.str_]:
@@ -110,6 +147,9 @@ def _mended(
     geometry: NDArray[np.object_], values: NDArray[np.str_], widths: NDArray[np.float64], labels: VectorLabels
 ) -> VectorLabels:
     """The features that have ground, polygons made valid; the others counted."""
+    if labels.crs is not None and is_degrees(labels.crs):
+        # Before rings are looked at: one that jumps at 180 degrees seems to cross itself.
+        geometry = counting_on(geometry)
     mixed = shapely.get_type_id(geometry) == shapely.GeometryType.GEOMETRYCOLLECTION
     crossed = ~shapely.is_valid(geometry) & ~shapely.is_missing(geometry)
     geometry = geometry.copy()
@@ -151,7 +191,7 @@ def translated_vector(path: Path | str) -> Iterator[None]:
         with vector_offline(path):
             yield
     except (DataSourceError, DataLayerError, shapely.errors.ShapelyError, OSError, ValueError) as error:
-        if not str(path).startswith("/vsi") and "://" not in str(path) and not Path(path).exists():
+        if not str(path).startswith("/vsi") and "://" not in str(path) and is_absent(path):
             raise UnreadableFile(f"{path} does not exist: check the path, or the pattern that names it") from error
         raise UnreadableFile(
             f"{path} cannot be read ({reason_of(error)}): the file is damaged, cut short or holds no polygons; "

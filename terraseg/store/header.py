@@ -30,7 +30,8 @@ class RasterFacts:
     A band's name is its description, else its colour; without either it is "band_3" by its place, and `named` is false.
     `channels` are the bands' numbers in the file, from 1. `driver` is GDAL's short name. `is_product` tells that the file is
     a map made by terraseg. `dtype` and `nodata` are of the values as they are read: a picture with a colour table has three
-    bands of uint8, a scale and an offset are applied. `notes` are sentences on what is done to the raster as it is read.
+    bands of uint8, a scale and an offset are applied. `is_scaled` tells that there are such. `notes` are sentences on what is
+    done to the raster as it is read.
     """
 
     path: str
@@ -43,6 +44,7 @@ class RasterFacts:
     has_alpha: bool
     channels: tuple[int, ...] = ()
     is_product: bool = False
+    is_scaled: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -72,12 +74,14 @@ class OpenImage:
 
     `source` is the file itself, in its own pixels. `colors` is the (entries, 4) table of a picture that has one, whose three
     channels are read from its only band. `alpha` is the number of the channel that holds alpha, None without one. `fill` is
-    what a warp puts where a band holds nodata that no sensor measures, None where there is no such. Raises
+    what a warp puts where a band holds nodata that no sensor measures, None where there is no such. With `stored` no scale
+    is applied. Raises
     `UnreadableFile`, and `BandMismatch` for pixels that no model can read.
     """
 
-    def __init__(self, path: str | Path, nodata: float | None = None) -> None:
+    def __init__(self, path: str | Path, nodata: float | None = None, *, stored: bool = False) -> None:
         self.path = str(path)
+        self._stored = stored
         self.source = open_source(path)
         self.dataset: Any = self.source
         try:
@@ -127,8 +131,8 @@ class OpenImage:
         return self.dataset is not self.source
 
     def scaling(self, channel: int) -> Scaling:
-        """The scale and the offset that the file declares for a channel."""
-        if self.colors is not None:
+        """The scale and the offset that the file declares for a channel, none where numbers are read as stored."""
+        if self.colors is not None or self._stored:
             return Scaling()
         factor, offset = float(self.source.scales[channel - 1]), float(self.source.offsets[channel - 1])
         usable = np.isfinite([factor, offset]).all() and factor != 0
@@ -153,13 +157,13 @@ class OpenImage:
         return (COLORS, True) if self.colors is not None else _band_names(self.source, self.channels)
 
 
-def read_facts(path: str | Path) -> RasterFacts:
+def read_facts(path: str | Path, *, stored: bool = False) -> RasterFacts:
     """The header of a raster; `UnreadableFile` when it has none that GDAL understands, `BandMismatch` for pixels that no
-    model can read.
+    model can read. With `stored` type and nodata are those of the numbers in the file, not of the values they stand for.
     """
-    with OpenImage(path) as image:
+    with OpenImage(path, stored=stored) as image:
         names, named = image.names()
-        stored = image.declared_nodata(1) if image.channels else None
+        number = image.declared_nodata(1) if image.channels else None
         return RasterFacts(
             path=str(path),
             driver=image.source.driver,
@@ -167,9 +171,10 @@ def read_facts(path: str | Path) -> RasterFacts:
             bands=names,
             named=named,
             dtype=str(np.result_type(*[image.dtype(c) for c in image.channels])) if image.channels else "none",
-            nodata=stored if image.colors is not None or not image.channels else image.scaling(1).value(stored),
+            nodata=number if image.colors is not None or not image.channels else image.scaling(1).value(number),
             has_alpha=image.has_alpha,
             channels=image.channels,
+            is_scaled=any(not image.scaling(c).is_none for c in image.channels),
             is_product=any(tag.startswith("TERRASEG_") for tag in image.source.tags()),
             notes=image.notes,
         )
@@ -201,7 +206,7 @@ def _changes(image: OpenImage, name: str) -> tuple[str, ...]:
     which = "its bands" if len(scaled) == len(image.channels) else f"band {scaled[0]}"
     sum_of = f"stored x {first.factor:g} + {first.offset:g}"
     more = ", each band by its own figures" if len({image.scaling(c) for c in scaled}) > 1 else ""
-    return (f"{name} declares a scale for {which}: values are {sum_of}{more}",)
+    return (f'{name} declares a scale for {which}: values are {sum_of}{more} (values = "stored" reads the numbers)',)
 
 
 def _refuse_types(path: str, dtypes: list[str]) -> None:

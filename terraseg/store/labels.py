@@ -10,23 +10,24 @@ import rasterio.windows
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import Transformer
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 
 from terraseg.core.classes import VOID, Legend
 from terraseg.core.dataset import ANY, OUTSIDE, Dataset, LabelRule, Scene
 from terraseg.core.drawing import Drawing
-from terraseg.core.grid import Grid, same_crs
+from terraseg.core.grid import Grid
 from terraseg.core.polygons import VectorLabels
 from terraseg.core.window import Window
 from terraseg.errors import BandMismatch, CrsMissing, EmptyDataset, UnknownClass, nearest
 from terraseg.pixels.burn import BurnLayer
 from terraseg.pixels.drawn import drawn_areas
 from terraseg.pixels.relabel import UnlistedValues, index_colors, index_ids, stacked_masks
+from terraseg.shapes.carry import carried_onto
+from terraseg.store.borrowed import borrowed_place, placement_like
 from terraseg.store.features import read_features, read_polygons
 from terraseg.store.opening import grid_of, open_dataset, translated
-from terraseg.store.placing import ground_grid, place_labels
+from terraseg.store.placing import ground_grid, place_labels, warp_crs
 
 PLANE = "EPSG:3857"
 """Stands for the plane of rasters that lie nowhere on the ground; nothing is projected then."""
@@ -166,14 +167,7 @@ def on_grid(labels: VectorLabels, grid: Grid, path: str, *, assume_crs: str | No
             f"{path} names no CRS, so its polygons cannot be placed: set it (ogr2ogr -a_srs EPSG:n), or pass "
             'assume_crs = "EPSG:n" under [data]'
         )
-    if same_crs(crs, target):
-        return labels
-    transformer = Transformer.from_crs(crs, target, always_xy=True)
-
-    def project(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
-
-    moved = np.asarray(shapely.transform(labels.geometry, project), dtype=object)
+    moved = carried_onto(labels.geometry, crs, target, grid.bounds, gsd_m=grid.gsd_m)
     # What that CRS cannot show lies nowhere near the scene.
     bounds = shapely.bounds(moved)
     moved[~np.isfinite(bounds).all(axis=1)] = shapely.Polygon()
@@ -188,11 +182,7 @@ class RasterLabels:
         self._code_of = rule.code_of()
         with ExitStack() as stack:
             source = stack.enter_context(open_dataset(self._path))
-            own = place_labels(
-                grid_of(source), scene.grid, self._path, assume_crs=rule.drawing.assume_crs, shift=scene.shift
-            )
-            self._placed = own.same_place(scene.grid)
-            self._dataset: Any = source if self._placed else stack.enter_context(_warped(source, own, scene.grid))
+            self._dataset, self._placed = _on_scene(source, scene, rule.drawing.assume_crs, stack)
             self._colormap = palette_of(source) if rule.kind == "colors" else None
             self._bands: tuple[tuple[int, ...], ...] = ()
             if rule.kind == "bands":
@@ -243,6 +233,17 @@ class RasterLabels:
         self._stack.close()
 
 
+def _on_scene(source: Any, scene: Scene, assume_crs: str | None, stack: ExitStack) -> tuple[Any, bool]:
+    """A label raster on the grid of its scene, and whether it lies there as it is: else a further band tells where it lies."""
+    if placement_like(source, scene.imagery.paths[0]) is not None:
+        image = scene.imagery.paths[0]
+        return borrowed_place(source, image, scene.grid, shift=scene.shift, stack=stack), False
+    own = place_labels(grid_of(source), scene.grid, source.name, assume_crs=assume_crs, shift=scene.shift)
+    if own.same_place(scene.grid):
+        return source, True
+    return stack.enter_context(_warped(source, own, scene.grid)), False
+
+
 def _warped(source: Any, own: Grid, grid: Grid) -> WarpedVRT:
     """A label raster that lies at `own`, on a scene's grid, with a further band that is 0 outside the labels.
 
@@ -250,7 +251,7 @@ def _warped(source: Any, own: Grid, grid: Grid) -> WarpedVRT:
     """
     return WarpedVRT(
         source,
-        src_crs=own.crs or PLANE,
+        src_crs=warp_crs(own, grid.crs) or PLANE,
         src_transform=Affine(*own.transform),
         crs=grid.crs or PLANE,
         transform=Affine(*grid.transform),

@@ -1,6 +1,5 @@
 """A first look into label files: which values occur, how often, and what the files say of themselves."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ import rasterio.windows
 from rasterio.enums import ColorInterp
 
 from terraseg.core.dataset import LabelKind
+from terraseg.core.text import parse_json
 from terraseg.core.window import cut
 from terraseg.errors import UnreadableFile
 from terraseg.pixels.relabel import color_text, pack_colors
+from terraseg.store.classmap import parsed_legend
 from terraseg.store.features import list_fields, read_polygons
 from terraseg.store.labels import palette_of
 from terraseg.store.opening import grid_of, open_dataset, translated
@@ -28,6 +29,7 @@ class LabelScan:
 
     `names` gives names for values where the files carry them (category names, an Esri model definition). For polygons
     `fields` lists each candidate attribute with its values and their counts, and `polygons` how many there are in all.
+    `nodata` are the values, among those counted, that the files declare as such.
     """
 
     kind: LabelKind
@@ -35,6 +37,7 @@ class LabelScan:
     names: dict[str, str]
     fields: dict[str, dict[str, int]]
     polygons: int = 0
+    nodata: tuple[str, ...] = ()
 
 
 def scan_labels(paths: Sequence[Path]) -> LabelScan:
@@ -70,7 +73,25 @@ def _scan_rasters(paths: Sequence[Path]) -> LabelScan:
                 f"the labels hold more than {TOO_MANY_VALUES} different {kind} by {path}: that is no class raster; "
                 "labels saved as JPEG look so, export them as PNG or GeoTIFF"
             )
-    return LabelScan(kind, dict(counts), names, {})
+    found = {declared_nodata(path, kind) for path in paths}
+    declared = sorted(value for value in found if value is not None and value in counts)
+    return LabelScan(kind, dict(counts), names, {}, nodata=tuple(declared))
+
+
+def declared_nodata(path: Path | str, kind: LabelKind) -> str | None:
+    """The label value, as text, that a label raster declares as nodata; None where it declares none."""
+    with open_dataset(path) as dataset:
+        values = [None if value is None else float(value) for value in dataset.nodatavals]
+        palette = palette_of(dataset) if kind == "colors" else None
+    if kind == "ids" or palette is not None:
+        value = values[0]
+        if value is None or not value.is_integer():
+            return None
+        if palette is None:
+            return str(int(value))
+        return color_text(int(pack_colors(palette[int(value)][:, None, None])[0, 0])) if 0 <= value < 256 else None
+    known = [value for value in values[:3] if value is not None and value.is_integer() and 0 <= value < 256]
+    return color_text(int(pack_colors(np.array(known, np.uint8)[:, None, None])[0, 0])) if len(known) == 3 else None
 
 
 def _shows_colors(path: Path) -> bool:
@@ -107,7 +128,7 @@ def _names_in(path: Path) -> dict[str, str]:
     with open_dataset(path) as dataset:
         legend = dataset.tags().get("TERRASEG_LEGEND")
     if legend is not None:
-        return {str(c["id"]): str(c["name"]) for c in json.loads(legend)}
+        return {str(land.id): land.name for land in parsed_legend(legend, path).classes}
     for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
         definition = folder / "esri_model_definition.emd"
         if definition.exists():
@@ -117,7 +138,7 @@ def _names_in(path: Path) -> dict[str, str]:
 
 def _esri_names(path: Path) -> dict[str, str]:
     try:
-        classes = json.loads(path.read_text(encoding="utf-8")).get("Classes", [])
+        classes = parse_json(path.read_text(encoding="utf-8")).get("Classes", [])
         return {str(int(c["Value"])): str(c["Name"]) for c in classes}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableFile(
@@ -131,7 +152,7 @@ def listed_classes(folder: Path) -> dict[str, str]:
         path = place / "classes.json"
         if path.is_file():
             try:
-                entries = json.loads(path.read_text(encoding="utf-8"))["classes"]
+                entries = parse_json(path.read_text(encoding="utf-8"))["classes"]
                 return {str(e["color"]).upper(): str(e["title"]) for e in entries}
             except (ValueError, KeyError, TypeError):
                 return {}  # another program's file of that name, with another content: nothing is claimed

@@ -4,12 +4,20 @@ A VRT may name sources behind addresses, a GeoJSON its CRS, a small XML file a m
 that came with a mail must not make this machine ask another, so that the network is shut off while a local file is read.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import rasterio
+
+from terraseg.store.leads import check_vector, is_let_out
+
+NO_CODE = {
+    # The pixel functions of a VRT may be Python code, the steps of a pipeline other programs.
+    "GDAL_VRT_ENABLE_PYTHON": "NO",
+    "GDAL_ENABLE_EXTERNAL": "NO",
+}
+"""GDAL's options by which nothing is run out of a file, wherever it lies."""
 
 OFFLINE = {
     # GDAL opens remote files of these endings alone, of which there is none.
@@ -19,42 +27,32 @@ OFFLINE = {
     "GDAL_HTTPS_PROXY": "http://127.0.0.1:9",
     "GDAL_HTTP_CONNECTTIMEOUT": "1",
     "GDAL_HTTP_MAX_RETRY": "0",
-    # The pixel functions of a VRT are Python code, which is never run.
-    "GDAL_VRT_ENABLE_PYTHON": "NO",
     "GML_SKIP_RESOLVE_ELEMS": "ALL",
+    "GML_DOWNLOAD_WFS_SCHEMA": "NO",
+    **NO_CODE,
 }
 """GDAL's options while a local file is read."""
-
-LEAVE = "TERRASEG_REMOTE"
-"""The environment variable by which a user lets local files lead to other machines: "yes"."""
-
-
-def is_let_out() -> bool:
-    """Whether the user lets local files lead to other machines."""
-    return os.environ.get(LEAVE, "").lower() in {"1", "yes", "true"}
 
 
 @contextmanager
 def raster_offline(*, remote: bool) -> Iterator[None]:
     """Reads of a raster in the block stay on this machine, in this thread, unless its own path is `remote`."""
-    if remote or is_let_out():
-        yield
-        return
-    with rasterio.Env(**OFFLINE):
+    with rasterio.Env(**(NO_CODE if remote or is_let_out() else OFFLINE)):
         yield
 
 
 @contextmanager
 def vector_offline(path: Path | str) -> Iterator[None]:
     """The same for a vector file, whose library has options for the whole process alone."""
-    if "://" in str(path) or str(path).startswith("/vsi") or is_let_out():
-        yield
-        return
     # It loads a table library where one is installed: a second, and 70 MB, that no raster needs.
     import pyogrio
 
-    before = {name: pyogrio.get_gdal_config_option(name) for name in OFFLINE}
-    pyogrio.set_gdal_config_options(OFFLINE)
+    remote = "://" in str(path) or str(path).startswith("/vsi")
+    options = NO_CODE if remote or is_let_out() else OFFLINE
+    if not remote:
+        check_vector(path)
+    before = {name: pyogrio.get_gdal_config_option(name) for name in options}
+    pyogrio.set_gdal_config_options(options)
     try:
         yield
     finally:

@@ -16,10 +16,13 @@ from rasterio.vrt import WarpedVRT
 from terraseg.core.grid import Grid
 from terraseg.errors import BandMismatch, UnreadableFile
 from terraseg.shapes.ground import parse_crs
+from terraseg.store.leads import check_overviews, check_raster, is_let_out, open_picture
 from terraseg.store.network import raster_offline
 
 MOST_BANDS = 1024
 """More bands than any imaging spectrometer has; a file of more is no picture."""
+EXACT = 1e-3
+"""Pixels by which a warp may misplace another pixel; an eighth, as is usual, moves the rim of what is valid."""
 POLE, TWICE_AROUND = 90.0, 720.0
 """Bounds on degrees, from the equator and from Greenwich."""
 
@@ -33,13 +36,21 @@ def translated(path: str | Path) -> Iterator[None]:
     try:
         with raster_offline(remote=is_remote(str(path))):
             yield
-    except (RasterioError, CRSError, RPCError, CPLE_BaseError, OSError) as error:
-        if not str(path).startswith("/vsi") and "://" not in str(path) and not Path(path).exists():
+    except (RasterioError, CRSError, RPCError, CPLE_BaseError, OSError, UnicodeDecodeError) as error:
+        if not is_remote(str(path)) and not str(path).startswith("/vsi") and is_absent(path):
             raise UnreadableFile(f"{path} does not exist: check the path, or the pattern that names it") from error
         reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0].removesuffix(".")
         raise UnreadableFile(
             f"{path} cannot be read ({reason}): the file is damaged, cut short or no raster; export or download it again"
         ) from error
+
+
+def is_absent(path: str | Path) -> bool:
+    """True where nothing has that name; a name that is none, too long say, is nobody's."""
+    try:
+        return not Path(path).exists()
+    except (OSError, ValueError):
+        return True
 
 
 LOCAL_ARCHIVES = ("/vsimem/", "/vsizip/", "/vsitar/", "/vsigzip/", "/vsisubfile/")
@@ -88,7 +99,7 @@ def open_source(path: str | Path) -> rasterio.DatasetReader:
     with translated(path), warnings.catch_warnings():
         # Imagery without a CRS is an ordinary case here; the grid says so.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        dataset = rasterio.open(path)
+        dataset = _with_texts(_opened(str(path)))
     if dataset.count > MOST_BANDS:
         count = dataset.count
         dataset.close()
@@ -96,6 +107,37 @@ def open_source(path: str | Path) -> rasterio.DatasetReader:
             f"{path} has {count:,} bands, where at most {MOST_BANDS:,} are read: write those that are wanted into a file of "
             "their own, with gdal_translate -b"
         )
+    return dataset
+
+
+def _with_texts(dataset: rasterio.DatasetReader) -> rasterio.DatasetReader:
+    """The dataset, whose names and tags can be read as text: what is none says so here, not wherever it is asked for."""
+    try:
+        for number in (0, *dataset.indexes[:MOST_BANDS]):
+            dataset.tags(number)
+        len(dataset.descriptions)
+    except UnicodeDecodeError:
+        dataset.close()
+        raise
+    return dataset
+
+
+def _opened(path: str) -> rasterio.DatasetReader:
+    """An open raster; one of this machine after all that it leads to was looked at."""
+    if is_let_out():
+        return rasterio.open(path)
+    if path.startswith(("/vsi", "http://", "https://")):
+        return open_picture(path)
+    if is_remote(path):
+        # A service that the user named by its kind: WMTS:https://...
+        return rasterio.open(path)
+    check_raster(path)
+    dataset = rasterio.open(path)
+    try:
+        check_overviews(dataset)
+    except UnreadableFile:
+        dataset.close()
+        raise
     return dataset
 
 
@@ -183,6 +225,7 @@ def warped(
             src_crs=placement.crs,
             crs=placement.crs,
             resampling=resampling,
+            tolerance=EXACT,
             add_alpha=fill is None and alpha is None,
             nodata=fill,
             UNIFIED_SRC_NODATA="YES" if fill is None else "PARTIAL",

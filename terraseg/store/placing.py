@@ -1,16 +1,19 @@
 """Where labels lie: label rasters on the grid of their image, and the CRS that misplaced coordinates look like."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pyproj import Transformer
 from pyproj.exceptions import ProjError
 
 from terraseg.core.grid import Grid, same_crs
 from terraseg.errors import GridMismatch
 from terraseg.pixels.drawn import map_offset
-from terraseg.shapes.ground import Affine6, to_longitude_latitude
+from terraseg.shapes.antimeridian import HALF_TURN, TURN
+from terraseg.shapes.carry import is_degrees
+from terraseg.shapes.ground import Affine6, parse_crs, to_longitude_latitude
 
 IDENTITY: Affine6 = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 LEAST_COVER = 0.5
@@ -34,7 +37,7 @@ def place_labels(own: Grid, grid: Grid, path: str, *, assume_crs: str | None, sh
         placed = _laid_over(own, grid, path)
     else:
         crs = own.crs or assume_crs or grid.crs
-        placed = replace(own, crs=crs if grid.crs is not None else None)
+        placed = _turned(replace(own, crs=crs if grid.crs is not None else None), grid)
     dx, dy = map_offset(placed, shift)
     a, b, c, d, e, f = placed.transform
     placed = replace(placed, transform=(a, b, c + dx, d, e, f + dy))
@@ -45,6 +48,39 @@ def place_labels(own: Grid, grid: Grid, path: str, *, assume_crs: str | None, sh
             f"least half. {_remedy(placed, grid)}"
         )
     return placed
+
+
+def _turned(labels: Grid, grid: Grid) -> Grid:
+    """Labels in degrees moved by whole turns to their image, where that is in degrees too."""
+    if labels.crs is None or grid.crs is None or not (is_degrees(labels.crs) and is_degrees(grid.crs)):
+        return labels
+    a, b, c, d, e, f = labels.transform
+    return replace(labels, transform=(a, b, c + float(_turns_between(labels, _middle(grid))) * TURN, d, e, f))
+
+
+def _middle(grid: Grid) -> float:
+    return float(grid.to_map(grid.height / 2, grid.width / 2)[0])
+
+
+def _turns_between(labels: Grid, longitude: ArrayLike) -> NDArray[np.float64]:
+    """By how many whole turns labels in degrees, as they count, lie west of longitudes."""
+    return np.round((np.asarray(longitude) - _middle(labels)) / TURN)
+
+
+def warp_crs(grid: Grid, target: str | None) -> str | None:
+    """The CRS of labels for a warp into another: degrees that reach beyond 180 are told to count on there.
+
+    GDAL asks PROJ for longitudes from -180 to 180 and looks for them in the labels as they are.
+    """
+    left, _, right, _ = grid.bounds
+    inside = left >= -HALF_TURN and right <= HALF_TURN
+    if grid.crs is None or target is None or inside or not is_degrees(grid.crs) or is_degrees(target):
+        return grid.crs
+    with warnings.catch_warnings():
+        # The short form loses names; what it keeps of the datum is what a raster needs.
+        warnings.simplefilter("ignore", UserWarning)
+        short = parse_crs(grid.crs).to_proj4()
+    return f"{short.replace('+type=crs', '')} +lon_wrap={_middle(grid):.6f} +wktext"
 
 
 def _laid_over(own: Grid, grid: Grid, path: str) -> Grid:
@@ -76,6 +112,8 @@ def covered_share(labels: Grid, grid: Grid) -> float:
             xs, ys = Transformer.from_crs(grid.crs, labels.crs, always_xy=True).transform(xs, ys)
         except ProjError:
             return 0.0
+    if labels.crs is not None and is_degrees(labels.crs):
+        xs = xs - _turns_between(labels, xs) * TURN
     down, across = labels.to_pixel(xs, ys)
     inside = (down >= 0) & (down <= labels.height) & (across >= 0) & (across <= labels.width)
     return float(inside.mean())

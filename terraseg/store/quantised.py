@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from terraseg.core.int8 import Int8Report
+from terraseg.core.text import parse_json
 from terraseg.errors import BrokenBundle, UnwritableFile
 from terraseg.store.bundle import INT8, INT8_REPORT, content_hash, file_hash, onnx_hash
 from terraseg.store.rundir import replacing, system_reason
@@ -43,7 +44,7 @@ def write_int8(folder: Path, onnx: bytes, report: Int8Report) -> Int8Model:
 def read_int8(folder: Path) -> Int8Model | None:
     """The bundle's graph in bytes; None where there is none that belongs to the exact graph as it is now."""
     try:
-        known = json.loads((folder / INT8_REPORT).read_text(encoding="utf-8"))
+        known = parse_json((folder / INT8_REPORT).read_text(encoding="utf-8"))
         fits = known[OF] == onnx_hash(folder) and known[HASH] == file_hash(folder / INT8)
         return Int8Model(folder / INT8, Int8Report.from_json(known[REPORT])) if fits else None
     except FileNotFoundError:

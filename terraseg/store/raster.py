@@ -41,7 +41,10 @@ class RasterReader:
         self.imagery = imagery
         self.bands = imagery.bands
         try:
-            self._files = [self._stack.enter_context(OpenImage(path, imagery.nodata)) for path in imagery.paths]
+            self._files = [
+                self._stack.enter_context(OpenImage(path, imagery.nodata, stored=imagery.stored))
+                for path in imagery.paths
+            ]
             self.grid = grid_of(self._files[0].dataset)
             self._sources = self._select()
         except BaseException:

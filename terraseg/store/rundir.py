@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from terraseg.core.text import parse_json
 from terraseg.errors import StaleRun, UnreadableFile, UnwritableFile
 
 LONGEST_STEM = 120
@@ -83,7 +84,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """The value of a JSON file; `UnreadableFile` when it is missing or no JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UnreadableFile(f"{path} does not exist: run the step that writes it first") from error
     except (OSError, ValueError) as error:

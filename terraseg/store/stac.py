@@ -1,6 +1,5 @@
 """STAC items: JSON files that describe a scene and where its rasters lie (SpatioTemporal Asset Catalog, 1.0 and 1.1)."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -8,6 +7,7 @@ from urllib.error import URLError
 from urllib.parse import unquote, urljoin, urlparse
 from urllib.request import urlopen
 
+from terraseg.core.text import parse_json
 from terraseg.errors import BandMismatch, UnreadableFile
 from terraseg.store.opening import gdal_path, is_remote
 
@@ -47,7 +47,7 @@ def read_items(source: str) -> tuple[StacItem, ...]:
     """
     text = _fetched(source) if is_remote(source) else _read(source)
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError as error:
         raise UnreadableFile(f"{source} is no JSON ({error}): pass a STAC item, or a raster") from error
     kind = value.get("type") if isinstance(value, dict) else None
@@ -151,12 +151,13 @@ def _names(band: dict[str, Any]) -> tuple[str, ...]:
 
 def _resolved(href: str, source: str) -> str:
     """An asset's address, seen from its item."""
+    if is_remote(source):
+        # Nothing that another machine says is a file of this one.
+        return gdal_path(href) if is_remote(href) else urljoin(source.removeprefix("/vsicurl/"), href)
     if href.startswith("file://"):
         return unquote(urlparse(href).path)
     if is_remote(href) or href.startswith("/"):
         return gdal_path(href)
-    if is_remote(source):
-        return urljoin(source, href)
     return str((Path(source).parent / href).resolve())
 
 

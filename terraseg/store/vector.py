@@ -19,6 +19,7 @@ from terraseg.core.classes import PALETTE, LandClass, Legend
 from terraseg.core.lines import LineTable
 from terraseg.core.polygons import PolygonTable
 from terraseg.errors import BadOption, UnreadableFile, missing_extra, nearest
+from terraseg.store.classmap import parsed_legend
 from terraseg.store.features import polygon_layer, reason_of, translated_vector
 from terraseg.store.geopackage import add_default_style, remove_sidecars
 from terraseg.store.rundir import replacing
@@ -251,7 +252,8 @@ def _read_layer(path: Path, **part: int) -> tuple[dict[str, NDArray[Any]], NDArr
         meta, _, wkb, data = pyogrio.raw.read(path, layer=layer, **part)
         geometry = shapely.from_wkb(wkb)
     columns = dict(zip(meta["fields"], data, strict=True))
-    return columns, np.asarray(geometry, dtype=object), meta["crs"], None if legend is None else json.loads(legend)
+    known = None if legend is None else parsed_legend(legend, path).to_json()
+    return columns, np.asarray(geometry, dtype=object), meta["crs"], known
 
 
 def _read_geoparquet(path: Path) -> tuple[dict[str, NDArray[Any]], NDArray[np.object_], str | None, Any]:

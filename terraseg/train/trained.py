@@ -75,6 +75,7 @@ def trained_model(task: Task, module: SegmentationModule, state: TrainingState) 
         imagery=fingerprint.imagery,
         overlapping=dataset.coding.overlapping,
         indices=dataset.indices,
+        stored=dataset.stored,
     )
     return TrainedModel(network.eval(), spec)
 

@@ -11,6 +11,8 @@ from terraseg.core.classreader import ClassRaster
 from terraseg.core.grid import Grid
 from terraseg.core.lines import LineTable
 from terraseg.pixels.centreline import MiddlePoints, middle_points
+from terraseg.shapes.antimeridian import parted
+from terraseg.shapes.carry import is_degrees
 from terraseg.shapes.centerlines import CenterLines, Skeleton, center_lines
 from terraseg.shapes.ground import ground_length_m
 from terraseg.vectorize.options import VectorizeOptions, named_ids
@@ -32,7 +34,8 @@ def center_lines_of(raster: ClassRaster, options: VectorizeOptions) -> LineTable
     if options.crs is None:
         return table
     move = point_mover(raster.grid.crs, options.crs)
-    return replace(table, geometry=np.asarray(shapely.transform(table.geometry, move), dtype=object), crs=options.crs)
+    lines = np.asarray(shapely.transform(table.geometry, move), dtype=object)
+    return replace(table, geometry=parted(lines) if is_degrees(options.crs) else lines, crs=options.crs)
 
 
 def _lines_of(raster: ClassRaster, identifier: int) -> LineTable:

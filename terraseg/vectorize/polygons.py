@@ -63,7 +63,7 @@ def polygon_batches(
     """
     options = options or VectorizeOptions()
     wanted = chosen_ids(raster.legend, options)
-    project = reprojection(raster.grid.crs, options.crs)
+    project = reprojection(raster.grid, options.crs)
     with ExitStack() as stack:
         map_ = _traced(raster, confidence, options, (stack, strip_rows))
     numbers = np.flatnonzero(np.isin(map_.merged.class_id, wanted))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import shapely
@@ -9,26 +10,44 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from pyproj.exceptions import CRSError, ProjError
 
+from terraseg.core.grid import Grid
 from terraseg.core.polygons import PolygonTable
 from terraseg.errors import BadOption, CrsMissing
+from terraseg.shapes.antimeridian import HALF_TURN, parted, unwrapped
+from terraseg.shapes.carry import is_degrees
 from terraseg.shapes.ground import parse_crs
 
 
-def reprojection(crs: str | None, wanted: str | None) -> Callable[[PolygonTable], PolygonTable]:
-    """What moves a table of polygons from the map's CRS to the wanted one; None leaves it.
+def reprojection(grid: Grid, wanted: str | None) -> Callable[[PolygonTable], PolygonTable]:
+    """What moves a table of polygons from a map's CRS to the wanted one; None leaves it.
 
     Vertices are moved one by one, so what neighbours share they go on sharing; sizes were measured on the ground and stay.
+    In degrees polygons are cut at 180; those of a map that lies across are multipolygons then, all of them.
     Raises `CrsMissing` for a map without a CRS, `BadOption` for one that is unknown or to which no way leads.
     """
     if wanted is None:
         return lambda table: table
-    project = point_mover(crs, wanted)
+    project = point_mover(grid.crs, wanted)
+    across = is_degrees(wanted) and _lies_across(grid, project)
 
     def move(table: PolygonTable) -> PolygonTable:
-        moved = shapely.orient_polygons(shapely.transform(table.geometry, project))
-        return replace(table, geometry=np.asarray(moved, dtype=object), crs=wanted)
+        moved = np.asarray(shapely.transform(table.geometry, project), dtype=object)
+        if across:
+            moved = np.array([_multi(shape) for shape in parted(moved)], dtype=object)
+        return replace(table, geometry=np.asarray(shapely.orient_polygons(moved), dtype=object), crs=wanted)
 
     return move
+
+
+def _lies_across(grid: Grid, project: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> bool:
+    """Whether a map reaches beyond 180 degrees, or around a pole."""
+    points, around = unwrapped(project(shapely.get_coordinates(grid.outline)))
+    known = points[np.isfinite(points).all(axis=1), 0]
+    return around != 0 or len(known) < len(points) or bool(known.min() < -HALF_TURN or known.max() > HALF_TURN)
+
+
+def _multi(shape: Any) -> Any:
+    return shapely.MultiPolygon([shape]) if shapely.get_type_id(shape) == shapely.GeometryType.POLYGON else shape
 
 
 def point_mover(crs: str | None, wanted: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:

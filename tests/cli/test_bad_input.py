@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import rasterio
 import shapely
 
 from terraseg.cli.main import run
@@ -176,3 +177,26 @@ def test_the_version_and_the_help_are_shown(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out.startswith("terraseg 0.")
     assert run(["predict", "--help"]) == 0
     assert "--model" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000, "[data]\nimages = " + "{a=" * 5000, "\ufeff", "[data"])
+def test_a_project_file_that_is_none_is_one_sentence(
+    tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "terraseg.toml").write_text(text, encoding="utf-8")
+    assert run(["check", "--config", str(tmp_path / "terraseg.toml")]) == 2
+    assert "terraseg.toml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tag", ["[" * 5000, "nonsense", "[1]", '[{"id": 1}]', "7"])
+def test_a_damaged_legend_in_a_label_file_is_one_sentence(
+    tmp_path: Path, tag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_raster(tmp_path / "images/a.tif")
+    labels = make_labels(tmp_path / "masks/a.tif")
+    with rasterio.open(labels, "r+") as dataset:
+        dataset.update_tags(TERRASEG_LEGEND=tag)
+    code = run(["check", str(tmp_path), "--config", str(tmp_path / "terraseg.toml")])
+    said = capsys.readouterr()
+    assert code == 2
+    assert "masks/a.tif has a TERRASEG_LEGEND tag that is no legend" in said.err + said.out

@@ -18,6 +18,7 @@ from terraseg.pipeline.inputs import RasterInput, imagery_of, list_rasters
 from terraseg.pipeline.products import Model
 from terraseg.pipeline.rasters import Predicted, predict_files
 from terraseg.predict.options import InputOptions
+from terraseg.store import stac
 from terraseg.store.classmap import read_class_map
 from terraseg.store.stac import StacAsset, StacItem
 from tests.makers import PointScorer, make_grid, make_pixels, make_raster, make_spec
@@ -272,3 +273,24 @@ def test_faults_are_refused_with_their_cure(
     with pytest.raises(error, match=words):
         predict([path], tmp_path / "m.tif")
     assert not (tmp_path / "m.tif").exists()
+
+
+@pytest.mark.parametrize("href", ["/data/own.tif", "file:///data/own.tif", "../../../data/own.tif"])
+def test_an_item_of_another_machine_leads_to_no_file_of_this_one(href: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assets = {"all": {"href": href, "type": "image/tiff", "bands": [{"name": name} for name in RGB]}}
+    monkeypatch.setattr(stac, "_fetched", lambda _: json.dumps(item(assets, "a")))
+    for source in ("https://example.org/c/item.json", "/vsicurl/https://example.org/c/item.json"):
+        raster = RasterInput("a", item=stac.read_items(source)[0])
+        if href.startswith("file"):
+            with pytest.raises(BadOption, match="which is no address of a file"):
+                imagery_of(raster, make_spec(), InputOptions(remote=True))
+        else:
+            assert imagery_of(raster, make_spec(), InputOptions())[0].paths == ("https://example.org/data/own.tif",)
+
+
+@pytest.mark.parametrize("href", ["WMTS:https://example.org/w", "vrt:///vsicurl/https://example.org/a.tif"])
+def test_an_item_leads_to_files_alone(href: str) -> None:
+    away = StacAsset("all", href, (("red",), ("green",), ("blue",)), None, frozenset())
+    local = RasterInput("a", item=StacItem("a", "/data/item.json", (away,)))
+    with pytest.raises(BadOption, match="which is no address of a file"):
+        imagery_of(local, make_spec(), InputOptions(remote=True))

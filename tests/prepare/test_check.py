@@ -17,10 +17,12 @@ from terraseg.pipeline.project import read_project
 from terraseg.prepare.check import CheckResult, check_sources
 from terraseg.prepare.dataset import read_dataset
 from terraseg.prepare.fingerprint import measure_fingerprint
+from terraseg.prepare.inspect import inspect_dataset
 from terraseg.prepare.options import DataOptions
 from terraseg.prepare.projectfile import project_text
 from terraseg.prepare.split import split_dataset
 from terraseg.prepare.survey import count_classes, survey_dataset
+from tests.awkward import write_tiff
 from tests.makers import make_grid, make_labels, make_pixels, make_raster
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -317,3 +319,45 @@ def test_landsat_ids_keep_their_gap() -> None:
     found = check_sources([REAL / "clouds/landsat5"], [], REAL)
     assert [c.id for c in found.data.classes] == [0, 1, 3, 4]
     assert found.data.bands == ("blue", "green", "red", "nir", "swir16", "swir22")
+
+
+def declared(path: Path, pixels: np.ndarray, nodata: float | None) -> None:
+    path.parent.mkdir(exist_ok=True)
+    write_tiff(path, pixels, make_grid(), nodata=nodata)
+
+
+@pytest.mark.parametrize(
+    ("values", "nodata", "classes", "ignored"),
+    [
+        ((1, 2, 200), 200, ["class 1", "class 2"], ("200",)),
+        ((0, 1, 2), 0, ["class 1", "class 2"], ("0",)),
+        ((0, 1, 255), 255, ["background", "object"], ("255",)),
+        ((0, 1), 0, ["background", "object"], ()),
+        ((0, 1, 2), 77, ["class 0", "class 1", "class 2"], ()),
+        ((0, 1, 2), None, ["class 0", "class 1", "class 2"], ()),
+    ],
+)
+def test_what_label_rasters_declare_as_nodata_is_no_class_where_others_are_left(
+    tmp_path: Path, values: tuple[int, ...], nodata: float | None, classes: list[str], ignored: tuple[str, ...]
+) -> None:
+    make_raster(tmp_path / "images/a.tif")
+    stripes = np.array(values, np.uint8)[np.arange(96) * len(values) // 96]
+    declared(tmp_path / "masks/a.tif", np.broadcast_to(stripes, (1, 64, 96)), nodata)
+    found, dataset = checked(tmp_path)
+    assert [c.name for c in found.data.classes] == classes
+    assert found.data.ignore == ignored
+    said = [note for note in found.notes if "is declared as nodata" in note]
+    assert len(said) == (nodata in values)
+    notes = inspect_dataset(dataset, patch=32).notes
+    assert any("as nodata, which is the class" in note for note in notes) == (nodata in values and not ignored)
+
+
+def test_a_colour_that_labels_declare_as_nodata_is_no_class(tmp_path: Path) -> None:
+    make_raster(tmp_path / "images/a.tif")
+    colors = np.zeros((3, 64, 96), np.uint8)
+    colors[:, :, 30:60] = np.array([255, 0, 0])[:, None, None]
+    colors[:, :, 60:] = np.array([0, 0, 255])[:, None, None]
+    declared(tmp_path / "masks/a.tif", colors, 0)
+    found, _ = checked(tmp_path)
+    assert found.data.ignore == ("#000000",)
+    assert len(found.data.classes) == 2

@@ -115,3 +115,18 @@ def test_a_crs_without_a_way_to_degrees_is_refused_in_words() -> None:
     nowhere = 'ENGCRS["site grid",EDATUM["site"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'
     with pytest.raises(GridMismatch, match=r"'site grid' to degrees .* set it anew"):
         to_longitude_latitude(nowhere)
+
+
+def test_a_hole_is_taken_off_across_180_degrees() -> None:
+    """Longitudes that jump there turn an outline the wrong way round."""
+    crs = "EPSG:32760"
+    x, y = Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(180.0, -17.0)
+    whole = shapely.box(x - 2000, y - 1500, x + 2000, y + 1500)
+    holes = [shapely.box(x + off, y - 100, x + off + 300, y + 100) for off in (-1500, -150, 900)]
+    areas = ground_area_m2(np.array([whole, *holes, whole.difference(shapely.union_all(holes))]), crs)
+    assert areas[4] == pytest.approx(areas[0] - areas[1:4].sum(), rel=1e-9)
+    far = ground_area_m2(np.array([shapely.affinity.scale(g, 40, 40, origin=(x, y)) for g in (whole, holes[1])]), crs)
+    ring = shapely.affinity.scale(whole, 40, 40, origin=(x, y)).difference(
+        shapely.affinity.scale(holes[1], 40, 40, origin=(x, y))
+    )
+    assert ground_area_m2(np.array([ring]), crs)[0] == pytest.approx(far[0] - far[1], rel=1e-9)

@@ -70,7 +70,9 @@ def test_scale_and_offset_are_applied_band_by_band(tmp_path: Path) -> None:
     path = write_scaled(tmp_path / "a.tif", pixels, GRID, (1e-4, 1.0), (-0.1, 0.0))
     facts = read_facts(path)
     assert facts.dtype == "float32"
-    assert facts.notes == ("a.tif declares a scale for band 1: values are stored x 0.0001 + -0.1",)
+    assert facts.notes == (
+        'a.tif declares a scale for band 1: values are stored x 0.0001 + -0.1 (values = "stored" reads the numbers)',
+    )
     names = ("band_1", "band_2")
     with open_raster(Imagery((str(path),), names)) as raster:
         read = raster.read(GRID.window).pixels

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from terraseg.core.dataset import Imagery
 from terraseg.core.grid import Grid, same_crs
 from terraseg.errors import BandMismatch, UnreadableFile
+from terraseg.store.features import read_polygons
 from terraseg.store.header import read_facts
 from terraseg.store.opening import MOST_BANDS, grid_of, open_dataset, placement_of
 from terraseg.store.raster import open_raster
@@ -126,3 +127,21 @@ def test_a_file_of_very_many_bands_is_refused_at_once(tmp_path: Path, count: int
         (BandMismatch, UnreadableFile), match=r"a\.bin (has [\d,]+ bands, where at most|cannot be read)"
     ):
         read_facts(tmp_path / "a.bin")
+
+
+@pytest.mark.parametrize("name", ["x" * 400 + ".tif", "a\0b.tif"])
+def test_a_name_that_no_file_can_have_is_of_none(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UnreadableFile, match="does not exist"):
+        read_facts(tmp_path / name)
+    with pytest.raises(UnreadableFile, match="does not exist"):
+        read_polygons(tmp_path / name)
+
+
+def test_a_crs_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    view = "+proj=tmerc +lon_0=11 +k=0.9997 +ellps=bessel"
+    write_tiff(path, make_pixels(make_grid()), Grid(view, make_grid().transform, 64, 96))
+    assert b"unknown|" in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(b"unknown|", b"unk\xff\xb1wn|"))
+    with pytest.raises(UnreadableFile, match=r"a\.tif cannot be read .*the file is damaged"):
+        read_facts(path)

@@ -1,5 +1,6 @@
 """Label rasters of another grid lie on their image to the pixel that is nearest, or are refused."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,17 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pyproj import Transformer
+from rasterio.errors import NotGeoreferencedWarning
 
 from terraseg.core.classes import VOID, LandClass, Legend
 from terraseg.core.dataset import Dataset, Imagery, LabelRule, Scene
 from terraseg.core.drawing import Drawing
 from terraseg.core.grid import Grid
+from terraseg.core.window import Window
 from terraseg.errors import GridMismatch
 from terraseg.pixels.drawn import ground_shift, map_offset
+from terraseg.store.header import read_facts
 from terraseg.store.imagery import write_raster
 from terraseg.store.labels import open_labels
 from terraseg.store.placing import SWAPPED, covered_share, likely_crs
-from tests.makers import UTM, make_grid
+from tests.awkward import turned, write_points, write_tiff
+from tests.makers import LAND_AND_ROOF, UTM, make_grid
 
 LEGEND = Legend(tuple(LandClass(k, f"c{k}", "#112233") for k in range(6)))
 RULE = LabelRule("ids", tuple((str(k),) for k in range(6)))
@@ -167,3 +172,33 @@ def test_the_crs_that_coordinates_look_like() -> None:
     assert likely_crs(degrees[:, ::-1], "EPSG:4326", grid) == SWAPPED
     assert likely_crs(np.array([[7e6, 7e6]]), UTM, grid) is None
     assert likely_crs(np.empty((0, 2)), UTM, grid) is None
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (3.0, -2.0)])
+@pytest.mark.parametrize("kind", ["ids", "colors"])
+def test_labels_in_the_pixels_of_an_image_go_where_its_control_points_put_it(
+    tmp_path: Path, kind: str, shift: tuple[float, float]
+) -> None:
+    """The oracle: the same labels in a file that has the turned grid as its transform."""
+    grid = turned(make_grid(72, 88), 25.0)
+    drawn = np.zeros((72, 88), np.uint8)
+    drawn[20:45, 30:61] = 1
+    content = drawn[None] if kind == "ids" else np.repeat(drawn[None] * 255, 3, axis=0)
+    image = write_points(tmp_path / "image.tif", np.full((1, 72, 88), 90, np.uint8), grid)
+    scene = Scene("s", Imagery((str(image),), ("band_1",)), None, "s", read_facts(image).grid, shift=shift)
+    values = (("0",), ("1",)) if kind == "ids" else (("#000000",), ("#FFFFFF",))
+    rule = LabelRule(kind, values)  # type: ignore[arg-type]  # one of both
+    read = []
+    for name, place in (("pixels", None), ("placed", grid)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            labels = write_tiff(tmp_path / f"{name}.tif", content, place)
+        own = replace(scene, labels=str(labels))
+        with open_labels(own, Dataset((own,), LAND_AND_ROOF, rule, ("band_1",), "uint8")) as reader:
+            read.append(reader.read(own.grid.window))
+            part = Window(11, 17, 40, 33)
+            assert (reader.read(part) == read[-1][part.slices]).all()
+    # Where a centre lies on the border of two pixels rounding decides.
+    assert (read[0] != read[1]).mean() < 0.005
+    assert (read[0] == 1).sum() == pytest.approx(drawn.sum(), rel=0.02)
+    assert (read[0] == VOID).any()
