@@ -45,7 +45,7 @@ def run(
 
     said = [*(overrides or []), *([f'data.assume_crs="{assume_crs}"'] if assume_crs is not None else [])]
     project = open_project(config, said)
-    code = _inspected(project, align=align, as_json=as_json)
+    code = _inspected(project, align=align, as_json=as_json, files=not sources)
     if suspects is not None:
         _draw_suspects(project, suspects, as_json=as_json)
     if sources and not as_json:
@@ -75,7 +75,7 @@ def _written(sources: list[Path], labels: list[Path], config: Path, how: tuple[b
     return True
 
 
-def _inspected(project: "Project", *, align: bool, as_json: bool) -> int:
+def _inspected(project: "Project", *, align: bool, as_json: bool, files: bool) -> int:
     from terraseg.cli.checktables import print_inspection
     from terraseg.cli.display import watching
     from terraseg.pipeline.checking import check_project
@@ -85,7 +85,7 @@ def _inspected(project: "Project", *, align: bool, as_json: bool) -> int:
     if as_json:
         print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
     else:
-        print_inspection(found)
+        print_inspection(found, files=files)
     return WRONG if found.problems else 0
 
 

@@ -10,6 +10,7 @@ from terraseg.cli.tables import console
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from terraseg.core.grid import Grid
     from terraseg.prepare.check import CheckResult
     from terraseg.prepare.inspect import Inspection, SceneCheck
 
@@ -21,20 +22,13 @@ def print_check(found: "CheckResult") -> None:
     """The scenes, the decisions and the problems that `check` found."""
     screen = console()
     screen.print(f"{len(found.rows)} scenes ({found.layout})", style="bold")
-    table = Table(box=None, pad_edge=False)
-    for column in ("image", "pixels", "bands", "type", "CRS", "m/px", "nodata", "labels"):
-        table.add_column(column, overflow="fold")
+    table = _files_table()
     for row in found.rows[:SHOWN_ROWS]:
         f = row.facts
-        nodata = "alpha" if f.has_alpha else "-" if f.nodata is None else f"{f.nodata:g}"
-        gsd = "-" if f.grid.gsd_m is None else f"{f.grid.gsd_m:.3g}"
-        crs = _short_crs(f.grid.crs)
-        size = f"{f.grid.width} x {f.grid.height}"
-        count = str(len(found.data.bands)) if "{band}" in row.name else str(len(f.bands))
-        table.add_row(_place(row.name), size, count, f.dtype, crs, gsd, nodata, _place(row.label) or "-")
-    screen.print(table)
-    if len(found.rows) > SHOWN_ROWS:
-        screen.print(f"and {len(found.rows) - SHOWN_ROWS} more")
+        nodata = "alpha" if f.has_alpha else f.nodata
+        count = len(found.data.bands) if "{band}" in row.name else len(f.bands)
+        _add_file(table, row.name, f.grid, (count, f.dtype, nodata), row.label)
+    _print_rows(table, len(found.rows), screen)
     for c in found.data.classes:
         values = ", ".join(_value_text(v) for v in c.labels)
         screen.print(f"  class [bold]{c.name}[/] = {values}")
@@ -42,6 +36,30 @@ def print_check(found: "CheckResult") -> None:
         screen.print(f"note: {note}", markup=False)
     for problem in found.problems:
         screen.print(f"problem: {problem}", markup=False, style="bold red")
+
+
+def _files_table() -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("image", "pixels", "bands", "type", "CRS", "m/px", "nodata", "labels"):
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _add_file(
+    table: Table, image: str, grid: "Grid | SceneCheck", pixels: tuple[int, str, float | str | None], labels: str
+) -> None:
+    """A row of `_files_table`; `pixels` are the number of bands, the type and what means nodata."""
+    count, dtype, nodata = pixels
+    gsd = "-" if grid.gsd_m is None else f"{grid.gsd_m:.3g}"
+    meant = "-" if nodata is None else nodata if isinstance(nodata, str) else f"{nodata:g}"
+    size = f"{grid.width} x {grid.height}"
+    table.add_row(_place(image), size, str(count), dtype, _short_crs(grid.crs), gsd, meant, _place(labels) or "-")
+
+
+def _print_rows(table: Table, count: int, screen: "Console") -> None:
+    screen.print(table)
+    if count > SHOWN_ROWS:
+        screen.print(f"and {count - SHOWN_ROWS} more")
 
 
 def _place(path: str) -> str:
@@ -59,9 +77,18 @@ def _short_crs(crs: str | None) -> str:
     return crs if crs.startswith("EPSG:") else "own WKT"
 
 
-def print_inspection(found: "Inspection") -> None:
-    """The scenes with their parts and classes, the split, what is offered, and what is wrong with the data."""
+def print_inspection(found: "Inspection", *, files: bool) -> None:
+    """The scenes with their parts and classes, the split, what is offered, and what is wrong with the data.
+
+    With `files` first what the scenes' files hold, where `print_check` has not shown it.
+    """
     screen = console()
+    if files:
+        table = _files_table()
+        for scene in found.scenes[:SHOWN_ROWS]:
+            pixels = len(scene.bands), scene.dtype, scene.nodata
+            _add_file(table, scene.image, scene, pixels, scene.labels or "")
+        _print_rows(table, len(found.scenes), screen)
     _print_scenes(found, screen)
     if found.class_pixels:
         _print_classes(found, screen)
@@ -91,9 +118,7 @@ def _print_scenes(found: "Inspection", screen: "Console") -> None:
         )
         offset = "-" if scene.offset_px is None else f"{scene.offset_px[0]:+d}, {scene.offset_px[1]:+d}"
         table.add_row(scene.name, scene.role, valid, labelled, offset, _largest(scene, found.classes))
-    screen.print(table)
-    if len(found.scenes) > SHOWN_ROWS:
-        screen.print(f"and {len(found.scenes) - SHOWN_ROWS} more")
+    _print_rows(table, len(found.scenes), screen)
 
 
 def _largest(scene: "SceneCheck", classes: tuple[str, ...]) -> str:

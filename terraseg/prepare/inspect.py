@@ -17,6 +17,7 @@ from terraseg.prepare.leaks import near_training
 from terraseg.prepare.nodata import look_at_nodata
 from terraseg.prepare.split import split_dataset
 from terraseg.prepare.survey import Survey, survey_dataset
+from terraseg.store.header import read_facts
 from terraseg.store.labels import open_labels
 from terraseg.store.raster import open_raster
 
@@ -31,9 +32,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class SceneCheck:
-    """One scene: its part in training, its shares of valid and labelled pixels, and of each class among the labelled.
+    """One scene: what its files hold, its part in training, its shares of valid and labelled pixels, and of each class
+    among the labelled.
 
-    `offset_px` is by how many pixels down and right its labels lie beside what they show, None where that cannot be told.
+    `nodata` is the value that means so, "alpha" where a band says it, None where nothing does. `offset_px` is by how many
+    pixels down and right its labels lie beside what they show, None where that cannot be told.
     """
 
     name: str
@@ -43,6 +46,9 @@ class SceneCheck:
     width: int
     gsd_m: float | None
     crs: str | None
+    bands: tuple[str, ...]
+    dtype: str
+    nodata: float | str | None
     role: str
     valid_share: float | None = None
     labelled_share: float | None = None
@@ -295,8 +301,21 @@ def _row(scene: Scene, dataset: Dataset, offsets: dict[str, Misalignment], surve
     grid = scene.grid
     both = "train and validation" if scene.validation else "train"
     role = "test" if scene.is_test else both if scene.train else "validation" if scene.validation else "map only"
+    imagery = scene.imagery
+    facts = read_facts(imagery.paths[0], stored=imagery.stored)
+    told = facts.nodata if imagery.nodata is None else imagery.nodata
     row = SceneCheck(
-        scene.name, scene.imagery.paths[0], scene.labels, grid.height, grid.width, grid.gsd_m, grid.crs, role
+        name=scene.name,
+        image=imagery.paths[0],
+        labels=scene.labels,
+        height=grid.height,
+        width=grid.width,
+        gsd_m=grid.gsd_m,
+        crs=grid.crs,
+        bands=imagery.bands,
+        dtype=facts.dtype,
+        nodata="alpha" if facts.has_alpha and told is None else told,
+        role=role,
     )
     if scene.name in offsets:
         offset = offsets[scene.name].offset

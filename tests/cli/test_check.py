@@ -37,6 +37,20 @@ def test_all_of_it_comes_as_json_and_nothing_else(tmp_path: Path, capsys: pytest
     assert [scene["name"] for scene in found["scenes"]] == ["a"]
 
 
+def test_a_project_s_files_are_told_without_a_folder_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "short"
+    config = folder_with_masks(root)
+    make_raster(root / "images/a.tif", dtype="uint16", nodata=65535)
+    rows = []
+    for sources in ([str(root)], []):
+        assert run(["check", *sources, "--config", str(config)]) == 0
+        rows.append(next(line.split() for line in capsys.readouterr().out.splitlines() if "a.tif" in line))
+    assert rows[0][1:-1] == rows[1][1:-1] == ["96", "x", "64", "3", "uint16", "EPSG:32637", "0.5", "65535"]
+    assert run(["check", "--config", str(config), "--json"]) == 0
+    (scene,) = json.loads(capsys.readouterr().out)["scenes"]
+    assert (scene["bands"], scene["dtype"], scene["nodata"]) == (["red", "green", "blue"], "uint16", 65535)
+
+
 def test_what_would_make_training_wrong_leaves_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = folder_with_masks(tmp_path)
     assert run(["check", str(tmp_path), "--config", str(config)]) == 0
