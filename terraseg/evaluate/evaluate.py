@@ -1,6 +1,6 @@
 """Scoring class maps against the labels of their scenes, block by block over whole scenes."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from terraseg.core.classes import Legend
 from terraseg.core.coding import Coding
 from terraseg.core.dataset import Dataset, Scene
-from terraseg.core.window import Window, cut
+from terraseg.core.window import Window
 from terraseg.errors import EmptyDataset
 from terraseg.evaluate.cells import Cells, WorstTile, block_side, coarser, count_cells, side_within, worst_tiles
-from terraseg.evaluate.ground import ReadIndices, class_table, open_ground
+from terraseg.evaluate.ground import class_table, open_ground
 from terraseg.evaluate.intervals import Intervals, intervals_of
 from terraseg.evaluate.objects import ClassShapes
 from terraseg.evaluate.options import EvaluateOptions, Part
@@ -209,15 +209,6 @@ def _score_scene(
             shapes = class_shapes(ground, legend, options, overlapping=overlapping, on_ground=on_ground)
         certain = scene_reliability(ground, options.block)
     return SceneScores(scene.name, str(path), scores, shapes, certain), cells
-
-
-def read_blocks(
-    truth: ReadIndices, prediction: ReadIndices, windows: Iterable[Window], *, side: int
-) -> Iterator[Block]:
-    """The windows in blocks of at most `side` x `side` pixels, each with its truth and its prediction."""
-    for window in windows:
-        for block in cut(window, side, side):
-            yield Block(block, truth(block), prediction(block))
 
 
 def score_blocks(blocks: Iterable[Block], legend: Legend, *, overlapping: bool = False) -> Scores:

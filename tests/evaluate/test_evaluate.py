@@ -13,7 +13,7 @@ from terraseg.core.dataset import Dataset, Imagery, LabelRule, Scene
 from terraseg.core.grid import Grid
 from terraseg.core.window import Window
 from terraseg.errors import EmptyDataset, GridMismatch, UnknownClass
-from terraseg.evaluate.evaluate import Block, Evaluation, evaluate_scenes, fitting_part, read_blocks, score_blocks
+from terraseg.evaluate.evaluate import Block, Evaluation, evaluate_scenes, fitting_part, score_blocks
 from terraseg.evaluate.options import EvaluateOptions
 from terraseg.store.classmap import write_class_map
 from terraseg.store.imagery import write_raster
@@ -132,17 +132,14 @@ def test_nothing_to_score_is_an_error(pair: Pair, tmp_path: Path) -> None:
             evaluate_scenes(pairs, dataset, options=options)
 
 
-def test_blocks_cover_each_window_once() -> None:
-    whole = np.arange(200, dtype=np.uint8).reshape(10, 20) % 3
-
-    def read(window: Window) -> NDArray[np.uint8]:
-        return whole[window.slices]
-
-    windows = [Window(0, 0, 10, 8), Window(2, 8, 5, 12)]
-    blocks: list[Block] = list(read_blocks(read, read, windows, side=4))
-    assert all(block.window.height <= 4 and block.window.width <= 4 for block in blocks)
-    assert sum(block.truth.size for block in blocks) == sum(w.height * w.width for w in windows)
-    assert score_blocks(blocks, LEGEND).accuracy == 1.0
+def test_scores_of_blocks_are_those_of_all_their_pixels() -> None:
+    truth = np.arange(200, dtype=np.uint8).reshape(10, 20) % 3
+    prediction = np.roll(truth, 1, axis=0)
+    windows = [Window(0, 0, 10, 8), Window(0, 8, 10, 12)]
+    blocks = [Block(w, truth[w.slices], prediction[w.slices]) for w in windows]
+    found, whole = score_blocks(blocks, LEGEND), score_blocks([Block(Window(0, 0, 10, 20), truth, prediction)], LEGEND)
+    assert found == whole
+    assert found.accuracy == np.mean(truth == prediction)
 
 
 def test_what_was_not_trained_on_is_scored_by_itself(pair: Pair) -> None:
