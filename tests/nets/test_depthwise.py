@@ -10,13 +10,13 @@ from terraseg.nets.build import build_network
 from terraseg.nets.depthwise import StridedDepthwise, with_strided_depthwise
 
 
-def convolution(**options: int) -> nn.Conv2d:
+def convolution(*, stride: int = 2, groups: int = 8, bias: bool = True) -> nn.Conv2d:
     torch.manual_seed(0)
-    return nn.Conv2d(8, 8, 3, **({"stride": 2, "padding": 1, "groups": 8} | options))
+    return nn.Conv2d(8, 8, 3, stride=stride, padding=1, groups=groups, bias=bias)
 
 
-@pytest.mark.parametrize("bias", [0, 1])
-def test_it_is_the_convolution_that_it_stands_for(bias: int) -> None:
+@pytest.mark.parametrize("bias", [False, True])
+def test_it_is_the_convolution_that_it_stands_for(bias: bool) -> None:
     conv, maps = convolution(bias=bias), torch.randn(2, 8, 11, 14)
     other = StridedDepthwise(conv)
     assert torch.equal(other(maps), conv(maps))
