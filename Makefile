@@ -17,7 +17,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: setup
 	$(RUN)/terraseg demo demo
 
-# A file's tests stay together, so that what they share is made once. Each process takes up to 3 GB.
+# A file's tests stay together, so that what they share is made once. Each process takes up to 5 GB.
 test: setup
 	$(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 

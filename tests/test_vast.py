@@ -21,10 +21,11 @@ from tests.test_tricky import call, model_for
 
 RGB = ("red", "green", "blue")
 CHILD = """
-import resource, sys, time
+import sys, time
 from terraseg.cli.main import run
+from terraseg.predict.memory import peak_memory_mb
 code = run(sys.argv[1:])
-print(f"{time.process_time():.1f} s {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB", file=sys.stderr)
+print(f"{time.process_time():.1f} s {peak_memory_mb():.0f} MB", file=sys.stderr)
 sys.exit(code)
 """
 
