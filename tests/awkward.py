@@ -29,7 +29,7 @@ def write_tiff(path: Path, pixels: NDArray[Any], grid: Grid | None = None, **pro
     count, height, width = pixels.shape
     shape = {"count": count, "height": height, "width": width, "dtype": str(pixels.dtype)}
     where = {} if grid is None else {"crs": grid.crs, "transform": Affine(*grid.transform)}
-    with _silent(), rasterio.open(path, "w", **({"driver": "GTiff"} | shape | where | profile)) as dataset:
+    with silent(), rasterio.open(path, "w", **({"driver": "GTiff"} | shape | where | profile)) as dataset:
         dataset.write(pixels)
         if colors is not None:
             dataset.colorinterp = colors
@@ -37,7 +37,7 @@ def write_tiff(path: Path, pixels: NDArray[Any], grid: Grid | None = None, **pro
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
+def silent() -> Iterator[None]:
     """That a raster has no place is what some tests want."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -68,7 +68,7 @@ def write_palette(path: Path, entries: NDArray[Any], table: Mapping[int, tuple[i
     """A picture of one band of entries in a colour table."""
     height, width = entries.shape
     shape = {"driver": "GTiff", "count": 1, "height": height, "width": width, "dtype": str(entries.dtype)}
-    with _silent(), rasterio.open(path, "w", **(shape | profile)) as dataset:
+    with silent(), rasterio.open(path, "w", **(shape | profile)) as dataset:
         dataset.write(entries[None])
         dataset.write_colormap(1, dict(table))
     return path
@@ -85,7 +85,7 @@ def write_points(path: Path, pixels: NDArray[Any], grid: Grid, *, count: int = 5
     ]
     number, height, width = pixels.shape
     shape = {"driver": "GTiff", "count": number, "height": height, "width": width, "dtype": str(pixels.dtype)}
-    with _silent(), rasterio.open(path, "w", **shape, **profile) as dataset:
+    with silent(), rasterio.open(path, "w", **shape, **profile) as dataset:
         dataset.gcps = (points, rasterio.CRS.from_user_input(grid.crs))
         dataset.write(pixels)
     return path

@@ -1,5 +1,6 @@
 """Makers of test data: small rasters, labels and data sets, written where a test wants them."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,3 +82,13 @@ class PointScorer:
         self.shapes.append(batch.shape)
         roof = 1 / (1 + np.exp((self.middle - batch[:, 0].astype(np.float32)) / self.width))
         return np.stack([1 - roof, roof], axis=1).astype(np.float32)
+
+
+def copy_files(root: Path, folder: Path, *patterns: str) -> Path:
+    """Copies of the files below `root` that match a pattern, at their places below the folder."""
+    for pattern in patterns:
+        for path in sorted(root.glob(pattern)):
+            target = folder / path.relative_to(root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    return folder

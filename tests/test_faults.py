@@ -4,9 +4,7 @@ the same scenes untouched raise no alarm.
 
 import json
 import shutil
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +13,13 @@ import numpy as np
 import pytest
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
 
-from terraseg.core.modelspec import ModelSpec
-from terraseg.graphs.model import finished_model, normalised
-from terraseg.graphs.sketch import Sketch
-from terraseg.store.bundle import write_bundle
 from terraseg.store.classmap import read_class_map
 from terraseg.store.header import read_facts
+from tests.awkward import silent, write_tiff
+from tests.makers import copy_files
 from tests.predict.test_real_fit import REAL, RGB, cloud_patch, landsat5, model_of, oam
-from tests.test_tricky import LEGEND, call
+from tests.test_tricky import LEGEND, call, write_bright
 
 pytestmark = pytest.mark.skipif(not REAL.exists(), reason="the shared real imagery is not there")
 DRONE = REAL / "oam-buildings"
@@ -36,20 +31,9 @@ FOLDERS = {
 }
 
 
-def bundle(folder: Path, spec: ModelSpec) -> Path:
-    """A model that calls bright what is brighter than the mean of its training imagery."""
-    spec = replace(spec, legend=LEGEND, tile=256, overlap=32, stride=1)
-    sketch = Sketch()
-    first = sketch.add("Slice", normalised(sketch, spec), sketch.sizes(0), sketch.sizes(1), sketch.sizes(1))
-    bright = sketch.add("Sigmoid", first)
-    both = sketch.add("Concat", sketch.add("Sub", sketch.constant(1.0), bright), bright, axis=1)
-    write_bundle(folder, spec, onnx=finished_model(sketch, both, spec), weights={"none": np.zeros(1, np.float32)})
-    return folder
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Models of drone pictures, of Landsat 8 in 16 bit and of reflectances as fractions."""
+    """Models of drone pictures, of Landsat 8 in 16 bit and of reflectances as fractions: bright is what is above the mean."""
     root = tmp_path_factory.mktemp("models")
     drones = oam(["catanduanes_0", "catanduanes_1"])
     gsd = read_facts(drones[0].paths[0]).grid.gsd_m
@@ -58,35 +42,26 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "landsat 8": model_of([cloud_patch()]),
         "landsat 5": model_of([landsat5()]),
     }
-    return {name: bundle(root / name.replace(" ", ""), spec) for name, spec in specs.items()}
+    plain = {name: replace(spec, legend=LEGEND, tile=256, overlap=32, stride=1) for name, spec in specs.items()}
+    return {name: write_bright(root / name.replace(" ", ""), spec) for name, spec in plain.items()}
 
 
 def pixels_of(path: Path, side: int = 1024) -> tuple[NDArray[Any], dict[str, Any]]:
     """The corner of a picture, alpha left out, and what its file says."""
-    with _silent(), rasterio.open(path) as source:
+    with silent(), rasterio.open(path) as source:
         window = rasterio.windows.Window(0, 0, min(side, source.width), min(side, source.height))
         bands = [n for n, color in enumerate(source.colorinterp, 1) if color.name != "alpha"]
         place = {"crs": source.crs, "transform": source.transform, "photometric": "minisblack"}
         return source.read(bands, window=window), place
 
 
-def written(path: Path, pixels: NDArray[Any], place: dict[str, Any], names: Sequence[str] = (), **more: object) -> Path:
-    count, height, width = pixels.shape
+def written(path: Path, pixels: NDArray[Any], place: dict[str, Any], names: Sequence[str] = (), **more: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    shape = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": str(pixels.dtype)}
-    with _silent(), rasterio.open(path, "w", **shape, **place, **more) as dataset:
-        dataset.write(pixels)
+    write_tiff(path, pixels, **place, **more)
+    with silent(), rasterio.open(path, "r+") as dataset:
         for band, name in enumerate(names, 1):
             dataset.set_band_description(band, name)
     return path
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """The pictures of some sets have no place."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        yield
 
 
 def predicted(raster: Path, model: Path) -> tuple[int, str]:
@@ -102,15 +77,6 @@ def refused(raster: Path, model: Path) -> str:
     return next(line for line in said.splitlines() if line.startswith("terraseg: "))
 
 
-def copied(folder: Path, patterns: Sequence[str]) -> Path:
-    for pattern in patterns:
-        for path in sorted(REAL.glob(pattern)):
-            target = folder / path.relative_to(REAL)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
-    return folder
-
-
 def checked(folder: Path, *flags: str) -> tuple[int, dict[str, list[str]]]:
     """What `check --json` says of the project in a folder."""
     code, out, err = call("check", "--config", folder / "terraseg.toml", "--json", *flags)
@@ -120,7 +86,7 @@ def checked(folder: Path, *flags: str) -> tuple[int, dict[str, list[str]]]:
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_untouched_scenes_raise_no_alarm_at_check(tmp_path: Path, name: str) -> None:
-    folder = copied(tmp_path, FOLDERS[name])
+    folder = copy_files(REAL, tmp_path, *FOLDERS[name])
     code, out, err = call("check", folder, "--config", folder / "terraseg.toml")
     assert code == 0, out + err
     code, found = checked(folder)
@@ -216,7 +182,7 @@ def test_missing_infrared_is_refused(tmp_path: Path, models: dict[str, Path]) ->
 def test_wrong_nodata_is_caught_at_both_places(tmp_path: Path, models: dict[str, Path]) -> None:
     """An ordinary brightness that is declared as nodata."""
     pixels, place = pixels_of(DRONE / "scenes/catanduanes_0.tif")
-    folder = copied(tmp_path, ["oam-buildings/labels/catanduanes*"])
+    folder = copy_files(REAL, tmp_path, "oam-buildings/labels/catanduanes*")
     raster = folder / "oam-buildings/scenes/catanduanes_0.tif"
     value = float(np.median(pixels))
     alike = np.repeat(pixels[1:2], 3, axis=0)
@@ -231,7 +197,7 @@ def test_wrong_nodata_is_caught_at_both_places(tmp_path: Path, models: dict[str,
 
 
 def project_of_drones(folder: Path, name: str = "catanduanes") -> Path:
-    copied(folder, [f"oam-buildings/scenes/{name}*", f"oam-buildings/labels/{name}*"])
+    copy_files(REAL, folder, f"oam-buildings/scenes/{name}*", f"oam-buildings/labels/{name}*")
     assert call("check", folder, "--config", folder / "terraseg.toml")[0] == 0
     return next(folder.rglob("*.geojson"))
 

@@ -27,12 +27,13 @@ from rasterio.transform import GCPTransformer, RPCTransformer
 from terraseg.cli.main import run
 from terraseg.core.classes import LandClass, Legend
 from terraseg.core.dataset import Imagery
-from terraseg.core.grid import Grid, same_crs
+from terraseg.core.grid import Grid
 from terraseg.core.modelspec import ModelSpec
 from terraseg.core.window import Window
 from terraseg.errors import TerrasegError
 from terraseg.graphs.model import finished_model, normalised
 from terraseg.graphs.sketch import Sketch
+from terraseg.shapes.ground import same_crs
 from terraseg.store.bundle import write_bundle
 from terraseg.store.classmap import read_class_map
 from terraseg.store.header import RasterFacts, read_facts
@@ -90,8 +91,12 @@ def call(*arguments: str | Path) -> tuple[int, str, str]:
 @lru_cache(maxsize=64)
 def model_for(folder: Path, bands: tuple[str, ...], dtype: str) -> Path:
     """A bundle that calls a pixel bright where its first band is above 100."""
-    target = folder / f"{'_'.join(bands)}_{dtype}"
     spec = ModelSpec("unet", LEGEND, bands, dtype, (100.0,) * len(bands), (50.0,) * len(bands), None, 256, 32, 1)
+    return write_bright(folder / f"{'_'.join(bands)}_{dtype}", spec)
+
+
+def write_bright(target: Path, spec: ModelSpec) -> Path:
+    """A bundle that calls a pixel bright where its first band is above the mean that the spec gives."""
     sketch = Sketch()
     first = sketch.add("Slice", normalised(sketch, spec), sketch.sizes(0), sketch.sizes(1), sketch.sizes(1))
     bright = sketch.add("Sigmoid", first)

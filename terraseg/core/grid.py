@@ -8,7 +8,7 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from terraseg.core.window import Window
-from terraseg.shapes.ground import Affine6, parse_crs, pixel_size_m
+from terraseg.shapes.ground import Affine6, pixel_size_m, same_crs
 
 SIDE_POINTS = 128
 """Points on each side of the border of a grid."""
@@ -118,13 +118,3 @@ class Grid:
         """The inverse of `to_json`."""
         a, b, c, d, e, f = value["transform"]
         return Grid(value["crs"], (a, b, c, d, e, f), value["height"], value["width"])
-
-
-def same_crs(one: str | None, other: str | None) -> bool:
-    """True when both name the same reference system, in whatever spelling; None equals only None.
-
-    The order of its axes is left out: coordinates are x before y everywhere here, and files lose it.
-    """
-    if one is None or other is None:
-        return one is other
-    return one == other or parse_crs(one).equals(parse_crs(other), ignore_axis_order=True)

@@ -303,7 +303,7 @@ def _row(scene: Scene, dataset: Dataset, offsets: dict[str, Misalignment], surve
     role = "test" if scene.is_test else both if scene.train else "validation" if scene.validation else "map only"
     imagery = scene.imagery
     facts = read_facts(imagery.paths[0], stored=imagery.stored)
-    told = facts.nodata if imagery.nodata is None else imagery.nodata
+    declared = "alpha" if facts.has_alpha else facts.nodata
     row = SceneCheck(
         name=scene.name,
         image=imagery.paths[0],
@@ -314,7 +314,7 @@ def _row(scene: Scene, dataset: Dataset, offsets: dict[str, Misalignment], surve
         crs=grid.crs,
         bands=imagery.bands,
         dtype=facts.dtype,
-        nodata="alpha" if facts.has_alpha and told is None else told,
+        nodata=declared if imagery.nodata is None else imagery.nodata,
         role=role,
     )
     if scene.name in offsets:

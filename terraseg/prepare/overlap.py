@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from terraseg.core.dataset import Scene
-from terraseg.core.grid import Grid, same_crs
+from terraseg.core.grid import Grid
 from terraseg.core.split import Overlap
 from terraseg.core.window import Window
 from terraseg.pixels.match import Match, find_matches
 from terraseg.shapes.antimeridian import Bounds, counting_on, turned_onto
 from terraseg.shapes.carry import is_degrees
+from terraseg.shapes.ground import same_crs
 
 LEAST_SHARE = 0.001
 """Less of the smaller scene than this is the seam of two tiles."""

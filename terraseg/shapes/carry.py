@@ -11,7 +11,7 @@ from pyproj.exceptions import ProjError
 
 from terraseg.errors import CrsMissing
 from terraseg.shapes.antimeridian import HALF_TURN, POLE, Bounds, counting_on, turned_onto, unwrapped
-from terraseg.shapes.ground import parse_crs
+from terraseg.shapes.ground import parse_crs, same_crs
 
 EARTH_M = 6.37e6
 OFF_PIXELS = 0.05
@@ -69,7 +69,7 @@ def carried_onto(
 
     In its own CRS they stay as they are but for that.
     """
-    placed = geometry if _same(source, target) else carried(geometry, source, target, gsd_m=gsd_m)
+    placed = geometry if same_crs(source, target) else carried(geometry, source, target, gsd_m=gsd_m)
     return turned_onto(counting_on(placed), bounds) if is_degrees(target) else placed
 
 
@@ -82,17 +82,13 @@ def carried_around(
     own CRS stay whole. Raises `CrsMissing` where the raster cannot be placed in the polygons' CRS.
     """
     near = geometry
-    if not _same(source, target):
+    if not same_crs(source, target):
         frame = _frame(outline, target, source)
         if is_degrees(source):
             near = turned_onto(counting_on(geometry), frame.bounds)
         near = shapely.intersection(near, frame)
     placed = shapely.make_valid(carried_onto(near, source, target, outline.bounds, gsd_m=gsd_m))
     return np.array([_areal(shape) for shape in placed], dtype=object)
-
-
-def _same(one: str, other: str) -> bool:
-    return one == other or parse_crs(one).equals(parse_crs(other), ignore_axis_order=True)
 
 
 def _frame(outline: Any, crs: str, target: str) -> Any:

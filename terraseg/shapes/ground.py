@@ -22,6 +22,16 @@ def parse_crs(crs: str) -> CRS:
     return CRS.from_user_input(crs)
 
 
+def same_crs(one: str | None, other: str | None) -> bool:
+    """True when both name the same reference system, in whatever spelling; None equals only None.
+
+    The order of its axes is left out: coordinates are x before y everywhere here, and files lose it.
+    """
+    if one is None or other is None:
+        return one is other
+    return one == other or parse_crs(one).equals(parse_crs(other), ignore_axis_order=True)
+
+
 @lru_cache(maxsize=64)
 def ellipsoid(crs: str) -> Geod:
     """The CRS's own ellipsoid, so that a raster of Mars is measured on Mars."""

@@ -28,7 +28,7 @@ def list_fields(path: Path | str) -> tuple[str, ...]:
     """The attributes of the layer that `read_polygons` reads, in the file's order."""
     with translated_vector(path):
         layer, _ = polygon_layer(path)
-        return _fields(path, layer)
+        return _fields(str(path), layer, _state(path))
 
 
 def count_features(path: Path | str) -> int:
@@ -61,7 +61,7 @@ def _read(path: Path | str, field: str | None, width: Width, bbox: Bounds | None
     wanted = [name for name in (field, width) if isinstance(name, str)]
     with translated_vector(path):
         layer, unread = polygon_layer(path)
-        known = _fields(path, layer)
+        known = _fields(str(path), layer, _state(path))
         for name in wanted:
             if name not in known:
                 raise BadOption(f"{path} has no attribute {name!r}: {nearest(name, known)}")
@@ -85,36 +85,25 @@ def polygon_layer(path: Path | str) -> tuple[str, tuple[str, ...]]:
     return (areal[0], tuple(areal[1:])) if areal else (spatial[0][0], ())
 
 
-def _state(path: Path | str) -> tuple[int, int] | None:
-    """What changes with a file; None for what is none."""
+def _state(path: Path | str) -> object:
+    """What changes with a file, to know again what was read of it; of what is no file something new each time."""
     if not is_file(path):
-        return None
+        return object()
     status = Path(path).stat()
     return status.st_mtime_ns, status.st_size
 
 
 # Asking a GeoJSON for its layers or attributes reads all of it, and several steps ask.
 @lru_cache(maxsize=64)
-def _known_layers(path: str, state: tuple[int, int]) -> tuple[tuple[str, str], ...]:  # noqa: ARG001
+def _layers(path: str, state: object) -> tuple[tuple[str, str], ...]:  # noqa: ARG001  # part of the cache's key
+    """The layers of a file with their kinds of geometry."""
     return tuple((str(name), str(kind)) for name, kind in pyogrio.list_layers(path))
 
 
-def _layers(path: str, state: tuple[int, int] | None) -> tuple[tuple[str, str], ...]:
-    """The layers of a file with their kinds of geometry."""
-    return _known_layers.__wrapped__(path, (0, 0)) if state is None else _known_layers(path, state)
-
-
 @lru_cache(maxsize=64)
-def _known_fields(path: str, layer: str, state: tuple[int, int]) -> tuple[str, ...]:  # noqa: ARG001
-    return tuple(str(name) for name in pyogrio.read_info(path, layer=layer)["fields"])
-
-
-def _fields(path: Path | str, layer: str) -> tuple[str, ...]:
+def _fields(path: str, layer: str, state: object) -> tuple[str, ...]:  # noqa: ARG001  # part of the cache's key
     """The attributes of a layer."""
-    state = _state(path)
-    return (
-        _known_fields.__wrapped__(str(path), layer, (0, 0)) if state is None else _known_fields(str(path), layer, state)
-    )
+    return tuple(str(name) for name in pyogrio.read_info(path, layer=layer)["fields"])
 
 
 def _as_text(values: NDArray[Any]) -> NDArray[np.str_]:

@@ -8,12 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 from pyproj import Transformer
 from pyproj.exceptions import ProjError
 
-from terraseg.core.grid import Grid, same_crs
+from terraseg.core.grid import Grid
 from terraseg.errors import GridMismatch
 from terraseg.pixels.drawn import map_offset
 from terraseg.shapes.antimeridian import HALF_TURN, TURN
 from terraseg.shapes.carry import is_degrees
-from terraseg.shapes.ground import Affine6, parse_crs, to_longitude_latitude
+from terraseg.shapes.ground import Affine6, parse_crs, same_crs, to_longitude_latitude
 
 IDENTITY: Affine6 = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 LEAST_COVER = 0.5

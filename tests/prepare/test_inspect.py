@@ -20,7 +20,7 @@ from terraseg.prepare.dataset import read_dataset
 from terraseg.prepare.inspect import Inspection, inspect_dataset
 from terraseg.prepare.options import ClassOption, DataOptions
 from terraseg.store.imagery import write_raster
-from tests.makers import UTM, make_grid, make_raster
+from tests.makers import UTM, copy_files, make_grid, make_raster
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not REAL.exists(), reason="the shared real imagery is not there")
@@ -240,15 +240,6 @@ def options_of(folder: Path) -> DataOptions:
     return found.data
 
 
-def copied(tmp_path: Path, *files: str) -> Path:
-    for file in files:
-        for path in sorted(REAL.glob(file)):
-            target = tmp_path / path.relative_to(REAL)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
-    return tmp_path
-
-
 BUILDINGS = ("oam-buildings/scenes/catanduanes_0.tif", "oam-buildings/labels/catanduanes_buildings.geojson")
 SETS = {
     "buildings": BUILDINGS,
@@ -261,7 +252,7 @@ SETS = {
 @needs_data
 @pytest.mark.parametrize("name", list(SETS))
 def test_real_scenes_raise_no_false_alarm(tmp_path: Path, name: str) -> None:
-    folder = copied(tmp_path, *SETS[name])
+    folder = copy_files(REAL, tmp_path, *SETS[name])
     found = inspected(options_of(folder), folder)
     assert found.problems == ()
     assert not any("border" in text or "nodata" in text for text in found.warnings)
@@ -270,7 +261,7 @@ def test_real_scenes_raise_no_false_alarm(tmp_path: Path, name: str) -> None:
 @needs_data
 @pytest.mark.parametrize("name", ["buildings", "landsat5", "38-cloud", "dubai"])
 def test_real_labels_shifted_by_20_px_are_found(tmp_path: Path, name: str) -> None:
-    folder = copied(tmp_path, *SETS[name])
+    folder = copy_files(REAL, tmp_path, *SETS[name])
     options = options_of(folder)
     metres = 0.0722 if name == "buildings" else 1.0
     found = inspected(replace(options, shift=(12 * metres, -16 * metres)), folder)
@@ -289,7 +280,7 @@ def spoil_middle_value(path: Path, out: Path) -> None:
 
 @needs_data
 def test_wrong_nodata_of_a_real_scene_is_found(tmp_path: Path) -> None:
-    folder = copied(tmp_path, BUILDINGS[1])
+    folder = copy_files(REAL, tmp_path, BUILDINGS[1])
     out = tmp_path / BUILDINGS[0]
     spoil_middle_value(REAL / BUILDINGS[0], out)
     (problem,) = inspected(options_of(folder), folder).problems
@@ -298,7 +289,7 @@ def test_wrong_nodata_of_a_real_scene_is_found(tmp_path: Path) -> None:
 
 @needs_data
 def test_a_mislabelled_crs_of_real_labels_is_found(tmp_path: Path) -> None:
-    folder = copied(tmp_path, *BUILDINGS)
+    folder = copy_files(REAL, tmp_path, *BUILDINGS)
     options = options_of(folder)
     labels = tmp_path / BUILDINGS[1]
     text = json.loads(labels.read_text())

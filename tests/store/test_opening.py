@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from terraseg.core.dataset import Imagery
-from terraseg.core.grid import Grid, same_crs
+from terraseg.core.grid import Grid
 from terraseg.errors import BandMismatch, UnreadableFile
+from terraseg.shapes.ground import same_crs
 from terraseg.store.features import read_polygons
 from terraseg.store.header import read_facts
 from terraseg.store.opening import MOST_BANDS, grid_of, open_dataset, placement_of
