@@ -11,8 +11,8 @@ class Plan:
     What is seen: the network works on pixels of `gsd_m` metres, `reduction` pixels of the imagery along either axis
     (scenes of another ground sample distance are reduced by their own factor); `gsd_m` is None without a CRS. `crop` is
     in these working pixels, `tile` and `overlap` of prediction are in the imagery's own. `batch` patches make an
-    optimizer step, in `accumulate` parts. `centred_share` of them are cut around a pixel of a class, all classes alike;
-    the others fall uniformly.
+    optimizer step, in `accumulate` parts. `centred_share` of them are cut around a pixel of a class, all classes alike
+    and all scenes that hold it; the others fall uniformly.
 
     How long: exactly one of `steps`, optimizer steps, and `time_budget_s`, seconds of wall time, is set.
     `validate_every` counts steps between two validations (0: as often as the budget allows, about twelve times a run);
