@@ -30,6 +30,8 @@ from terraseg.store.rundir import RunFolder, read_json
 
 PIXELS = 4096
 """Pixels that are drawn from each block."""
+AROUND = 128
+"""Pixels around a block that the network sees besides, as it does when it maps: without them it is less sure."""
 TINY = 1e-30
 
 Place = tuple[Scene, Window]
@@ -107,8 +109,10 @@ def blocks_of(places: list[Place], dataset: Dataset, scorer: Scorer, *, most: in
     random = np.random.default_rng(0)
     order = random.permutation(len(places))[:most]
     for scene, block in (places[n] for n in sorted(order.tolist())):
+        seen = surroundings(scene, block)
         with open_raster(scene.imagery) as raster, open_labels(scene, dataset) as labels:
-            patch, truth = raster.read(block), np.array(labels.read(block))
+            patch, truth = raster.read(seen), np.full((seen.height, seen.width), VOID, dtype=np.uint8)
+            truth[block.shifted(-seen.row, -seen.col).slices] = labels.read(block)
         truth[~patch.valid] = VOID
         known = np.flatnonzero(truth != VOID)
         if not len(known):
@@ -123,6 +127,15 @@ def blocks_of(places: list[Place], dataset: Dataset, scorer: Scorer, *, most: in
         else:
             # The logarithm of a softmax is its logits, but for a constant that no softmax sees.
             yield scorer.spec.temperature * np.log(np.maximum(values, TINY)), codes
+
+
+def surroundings(scene: Scene, block: Window) -> Window:
+    """A block with what lies around it, moved inwards at the scene's edge."""
+    grid = scene.grid
+    height, width = (min(whole, block.height + 2 * AROUND) for whole in (grid.height, grid.width))
+    row = min(max(0, block.row - AROUND), grid.height - height)
+    col = min(max(0, block.col - AROUND), grid.width - width)
+    return Window(row, col, height, width)
 
 
 def joined(parts: list[Drawn]) -> Drawn:
