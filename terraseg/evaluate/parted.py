@@ -52,7 +52,7 @@ class _OneClass:
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         mapped = self.ground.mapped(window)
-        return ((mapped != VOID) & self.coding.plane(mapped, self.index)).astype(np.uint8)
+        return np.asarray((mapped != VOID) & self.coding.plane(mapped, self.index), dtype=np.uint8)
 
 
 @contextmanager
