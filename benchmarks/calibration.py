@@ -2,10 +2,10 @@
 
     python benchmarks/calibration.py --model runs/a/model --config terraseg.toml [--blocks 200] [--side 256]
 
-Two kinds of such ground: the validation windows of the scenes that were trained on, and scenes that played no part. Each is
-cut into blocks, of which every other one fits a temperature and the others judge it, as they judge the bundle's own and the one
-that was fitted on the other kind. For `dubai`, write the project file by `terraseg check`; the windows are those in the
-`dataset.json` beside the bundle's folder.
+Two kinds of such ground: the validation windows of the scenes that were trained on, and scenes that played no part, each cut
+into blocks. Temperatures are set by validation blocks alone, as training does it (`cautious_temperature`) and by what fits all
+their pixels best: by all of them for unseen scenes, by every other one for the rest of them. For `dubai`, write the project
+file by `terraseg check`; the windows are those in the `dataset.json` beside the bundle's folder.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from terraseg.core.scorer import Scorer
 from terraseg.core.window import Window, cut
 from terraseg.engines.choose import open_scorer
 from terraseg.pipeline.project import read_project
-from terraseg.pixels.calibration import calibration_error, certainties, fit_temperature
+from terraseg.pixels.calibration import calibration_error, cautious_temperature, certainties, fit_temperature
 from terraseg.prepare.dataset import read_dataset
 from terraseg.store.labels import open_labels
 from terraseg.store.raster import open_raster
@@ -30,7 +30,10 @@ from terraseg.store.rundir import RunFolder, read_json
 
 PIXELS = 4096
 """Pixels that are drawn from each block."""
+AROUND = 128
+"""Pixels around a block that the network sees besides, as it does when it maps: without them it is less sure."""
 TINY = 1e-30
+SEEN = "validation blocks of the training scenes"
 
 Place = tuple[Scene, Window]
 Drawn = tuple[NDArray[np.float64], NDArray[np.int64]]
@@ -48,7 +51,7 @@ def main() -> None:
     dataset = read_dataset(project.data, project.root)
     scorer = open_scorer(options.model)
     kinds = {
-        "unseen blocks of the training scenes": validation_places(dataset, options.model.parent, options.side),
+        SEEN: validation_places(dataset, options.model.parent, options.side),
         "unseen scenes": unseen_places(dataset, scorer.spec, options.side),
     }
     drawn = {
@@ -57,18 +60,21 @@ def main() -> None:
     drawn = {name: blocks for name, blocks in drawn.items() if len(blocks) > 1}
     if not drawn:
         parser.error(f"{options.config} names no labelled ground that the model has not seen")
-    fitted = {name: fit_temperature(*joined(blocks[::2])) for name, blocks in drawn.items()}
+    seen = drawn.get(SEEN, [])
     for name, blocks in drawn.items():
-        report(name, blocks, scorer.spec.temperature, fitted)
+        judging, fitting = (blocks[1::2], seen[::2]) if name == SEEN else (blocks, seen)
+        temperatures = {"none": 1.0, "the bundle's": scorer.spec.temperature}
+        if fitting:
+            temperatures["by the validation blocks"] = cautious_temperature(fitting)
+            temperatures["by all their pixels"] = fit_temperature(*joined(fitting))
+        report(f"{name}: {len(judging)} blocks judge", joined(judging), temperatures)
 
 
-def report(name: str, blocks: list[Drawn], own: float, fitted: dict[str, float]) -> None:
-    """Prints the errors on every other block of one kind of ground."""
-    judged = joined(blocks[1::2])
-    print(f"{name}: {len(blocks)} blocks, judged on {len(judged[1]):,} pixels of every other one")
+def report(title: str, judged: Drawn, temperatures: dict[str, float]) -> None:
+    """Prints the errors at several temperatures, the first of which is 1."""
+    print(f"{title}, {len(judged[1]):,} pixels")
     before = calibration_error(*certainties(*judged, 1.0))
-    others = [(f"fitted on {kind}", value) for kind, value in fitted.items()]
-    for said, temperature in (("none", 1.0), ("the bundle's", own), *others):
+    for said, temperature in temperatures.items():
         error = calibration_error(*certainties(*judged, temperature))
         print(
             f"  temperature {said}: {temperature:.3f}, error {error:.4f} ({error / max(before, TINY):.2f} of without)"
@@ -107,8 +113,10 @@ def blocks_of(places: list[Place], dataset: Dataset, scorer: Scorer, *, most: in
     random = np.random.default_rng(0)
     order = random.permutation(len(places))[:most]
     for scene, block in (places[n] for n in sorted(order.tolist())):
+        seen = surroundings(scene, block)
         with open_raster(scene.imagery) as raster, open_labels(scene, dataset) as labels:
-            patch, truth = raster.read(block), np.array(labels.read(block))
+            patch, truth = raster.read(seen), np.full((seen.height, seen.width), VOID, dtype=np.uint8)
+            truth[block.shifted(-seen.row, -seen.col).slices] = labels.read(block)
         truth[~patch.valid] = VOID
         known = np.flatnonzero(truth != VOID)
         if not len(known):
@@ -123,6 +131,15 @@ def blocks_of(places: list[Place], dataset: Dataset, scorer: Scorer, *, most: in
         else:
             # The logarithm of a softmax is its logits, but for a constant that no softmax sees.
             yield scorer.spec.temperature * np.log(np.maximum(values, TINY)), codes
+
+
+def surroundings(scene: Scene, block: Window) -> Window:
+    """A block with what lies around it, moved inwards at the scene's edge."""
+    grid = scene.grid
+    height, width = (min(whole, block.height + 2 * AROUND) for whole in (grid.height, grid.width))
+    row = min(max(0, block.row - AROUND), grid.height - height)
+    col = min(max(0, block.col - AROUND), grid.width - width)
+    return Window(row, col, height, width)
 
 
 def joined(parts: list[Drawn]) -> Drawn:

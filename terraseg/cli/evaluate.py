@@ -23,23 +23,28 @@ def run(
     precision: Precision = None,
     tta: Tta = None,
     compare: Compare = None,
+    split: Annotated[
+        list[str] | None,
+        typer.Option("--split", metavar="CLASS,...", help="Also scores objects with touching ones parted."),
+    ] = None,
 ) -> None:
     """Scores the project's maps against its labels: pixels, outlines and objects by class, with confidence intervals.
 
     The test scenes are scored, or where there are none the validation windows. Maps that are missing or older than the
     model are predicted first. With --tta the labelled scenes are predicted without and with the further views of each tile,
     and both scores are shown with what the views cost. With --compare the maps of two models are held against the same
-    labels, and a paired bootstrap over blocks of ground says whether their difference is more than noise.
+    labels, and a paired bootstrap over blocks of ground says whether their difference is more than noise. Classes that
+    [vectorize] splits, or those of --split, get object scores without and with the splitting.
     """
     from terraseg.cli.display import print_files, watching
     from terraseg.cli.scoretables import print_evaluation, print_gain
-    from terraseg.cli.settings import engine_settings, open_project
+    from terraseg.cli.settings import engine_settings, open_project, split_setting
     from terraseg.errors import EmptyDataset
     from terraseg.pipeline import baseline, scoring, steps
     from terraseg.pipeline.cleaning import clean
     from terraseg.pipeline.gain import measure_gain
 
-    chosen = engine_settings(engine=engine, precision=precision)
+    chosen = [*engine_settings(engine=engine, precision=precision), *split_setting(split)]
     # As a setting the views would count for the maps of the project as well.
     further = open_project(config, [*(overrides or []), *chosen, *engine_settings(tta=tta)]).engine
     project = open_project(config, [*(overrides or []), *chosen])

@@ -20,6 +20,7 @@ def print_evaluation(evaluation: "Evaluation") -> None:
     total, forest, sure = evaluation.total, evaluation.baseline, evaluation.intervals
     print_scores(total, evaluation.shapes)
     screen = console()
+    _print_split(evaluation.shapes)
     if sure is not None:
         screen.print(
             f"95 % intervals over {sure.blocks} blocks of {sure.side_px} px: overall accuracy {_range(sure.accuracy)}, "
@@ -35,6 +36,20 @@ def print_evaluation(evaluation: "Evaluation") -> None:
         f"the forest beside it: overall accuracy {_percent(forest.total.accuracy)}, mean IoU "
         f"{_percent(forest.total.mean_iou)}; the network is {abs(lead):.1f} points {'ahead' if lead >= 0 else 'behind'}"
     )
+
+
+def _print_split(shapes: "tuple[ClassShapes, ...]") -> None:
+    """What splitting does to the objects of the classes that are split, at IoU 0.5; nothing where none is."""
+    rows = [(shape.land_class.name, shape.objects, shape.split) for shape in shapes]
+    if not any(split for _, _, split in rows):
+        return
+    table = _table("objects", "true", "mapped", "precision", "recall", "F1")
+    for name, plain, split in rows:
+        for how, scores in (("as mapped", plain), ("split", split)):
+            if split is not None and scores is not None:
+                values = [_percent(v) for v in (scores.precision, scores.recall, scores.f1)]
+                table.add_row(f"{name}, {how}", f"{scores.truth:,}", f"{scores.mapped:,}", *values)
+    console().print(table)
 
 
 def print_gain(gain: "Gain") -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from terraseg.cli.flags import DEFAULT_CONFIG, Config, Overrides
+from terraseg.cli.settings import names_in
 
 Names = list[str] | None
 
@@ -41,8 +42,8 @@ def run(
     besides; --split counts touching trees and buildings one by one.
     """
     given: dict[str, object] = {"min_area_m2": min_area, "simplify_m": simplify, "crs": crs}
-    given |= {"classes": tuple(classes or ()), "split": _names(split), "buildings": _names(buildings)}
-    given |= {"centerlines": _names(centerlines), "regularize": regularize, "split_by": split_by}
+    given |= {"classes": tuple(classes or ()), "split": names_in(split), "buildings": names_in(buildings)}
+    given |= {"centerlines": names_in(centerlines), "regularize": regularize, "split_by": split_by}
     # Zero is a value that was given, and equal to False.
     table = {key: value for key, value in given.items() if value is not False and value not in (None, ())}
     if class_map is None:
@@ -79,12 +80,3 @@ def _vectorize_file(class_map: Path, out: Path, table: dict[str, object]) -> Non
 
     polygons_file(class_map, out, read_options(VectorizeOptions, table, "the command line"))
     print_files([str(out)])
-
-
-def _names(values: Names) -> tuple[str, ...]:
-    """The names in a repeated flag, each of which may hold several with commas between them.
-
-    >>> _names(["building,tree", "road"])
-    ('building', 'tree', 'road')
-    """
-    return tuple(name.strip() for value in values or () for name in value.split(",") if name.strip())

@@ -20,6 +20,7 @@ from terraseg.evaluate.ground import class_table, open_ground
 from terraseg.evaluate.intervals import Intervals, intervals_of
 from terraseg.evaluate.objects import ClassShapes
 from terraseg.evaluate.options import EvaluateOptions, Part
+from terraseg.evaluate.parted import Splitting
 from terraseg.evaluate.reliability import Reliability, scene_reliability
 from terraseg.evaluate.scores import Scores, score
 from terraseg.evaluate.shapes import class_shapes
@@ -135,11 +136,13 @@ def evaluate_scenes(
     windows: Mapping[str, Sequence[Window]] | None = None,
     options: EvaluateOptions | None = None,
     correlation_px: float = 0.0,
+    split: Splitting | None = None,
 ) -> Evaluation:
     """The scores of class maps against the labels of their scenes, void and nodata left out.
 
     `windows` gives the disjoint windows to score by scene name; without it `options.part` decides. `correlation_px` is the
-    range over which labels are alike, 0 where it is unknown: blocks for intervals go by it. Memory depends on `options.block`,
+    range over which labels are alike, 0 where it is unknown: blocks for intervals go by it. Classes of a `split` get object
+    scores with it besides those without. Memory depends on `options.block`,
     not on the scenes. Raises `GridMismatch` for a map that does not lie on its scene's grid, `UnknownClass` for a map with a
     class that the data set lacks, `EmptyDataset` when no labelled pixel is left.
     """
@@ -151,7 +154,8 @@ def evaluate_scenes(
     for scene, path in pairs:
         where = scored_windows(scene, part) if windows is None else windows.get(scene.name, ())
         if where:
-            found, counted = _score_scene((scene, path), dataset, where, options=chosen, side=side, on_ground=on_ground)
+            how = _How(chosen, side, on_ground, split)
+            found, counted = _score_scene((scene, path), dataset, where, how)
             scenes.append(found)
             cells.append((scene.name, counted))
     overlapping = dataset.coding.overlapping
@@ -187,27 +191,34 @@ def scored_windows(scene: Scene, part: Part) -> tuple[Window, ...]:
     return scene.windows(part)
 
 
+@dataclass(frozen=True)
+class _How:
+    """What is scored of every scene: the options, the side of the blocks, whether sizes are on the ground, the split."""
+
+    options: EvaluateOptions
+    side: int
+    on_ground: bool
+    split: Splitting | None
+
+
 def _score_scene(
-    pair: tuple[Scene, str | Path],
-    dataset: Dataset,
-    windows: Sequence[Window],
-    *,
-    options: EvaluateOptions,
-    side: int,
-    on_ground: bool,
+    pair: tuple[Scene, str | Path], dataset: Dataset, windows: Sequence[Window], how: _How
 ) -> tuple[SceneScores, Cells]:
     """A scene's scores and its confusions block by block."""
-    scene, path = pair
+    (scene, path), options = pair, how.options
     coding, legend = dataset.coding, dataset.legend
     overlapping = coding.overlapping
     with open_ground(scene, path, dataset, windows) as ground:
-        side = side_within(scene.grid, side, coding)
+        side = side_within(scene.grid, how.side, coding)
         cells, missing = count_cells(ground, coding, side=side, block=options.block)
         scores = score(cells.counts.sum(axis=0), legend, missing, overlapping=overlapping)
         shapes: tuple[ClassShapes, ...] = ()
         if options.shapes:
-            shapes = class_shapes(ground, legend, options, overlapping=overlapping, on_ground=on_ground)
-        certain = scene_reliability(ground, options.block)
+            shapes = class_shapes(
+                ground, legend, options, overlapping=overlapping, on_ground=how.on_ground, split=how.split
+            )
+        # Where classes overlap, a confidence is that of the least certain of several decisions.
+        certain = None if overlapping else scene_reliability(ground, options.block)
     return SceneScores(scene.name, str(path), scores, shapes, certain), cells
 
 

@@ -65,7 +65,7 @@ def open_ground(scene: Scene, path: str | Path, dataset: Dataset, windows: Seque
 
         confidence = None
         beside = Path(path).with_name(f"{Path(path).stem}_confidence.tif")
-        if beside.exists() and not overlapping:
+        if beside.exists():
             reader = stack.enter_context(open_confidence(beside))
             confidence = reader.read if reader.grid.same_place(scene.grid) else None
         yield Ground(scene.grid, tuple(windows), labels.read, mapped, confidence)

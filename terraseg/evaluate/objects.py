@@ -105,12 +105,14 @@ class ObjectScores:
 class ClassShapes:
     """Outlines and objects of one class. `boundary` counts its seam pixels in the truth, in the map and in both.
 
-    `objects` is None for the background, which has none.
+    `objects` is None for the background, which has none. `split` are the scores of the same true objects with the mapped
+    ones parted where they touch; None for classes that are not split.
     """
 
     land_class: LandClass
     boundary: tuple[int, int, int]
     objects: ObjectScores | None = None
+    split: ObjectScores | None = None
 
     @property
     def boundary_iou(self) -> float | None:
@@ -121,10 +123,8 @@ class ClassShapes:
         if self.land_class != other.land_class:
             raise ValueError(f"shapes of {self.land_class.name} and of {other.land_class.name} do not add up")
         one, two, three = (a + b for a, b in zip(self.boundary, other.boundary, strict=True))
-        objects = self.objects if other.objects is None else other.objects
-        if self.objects is not None and other.objects is not None:
-            objects = self.objects + other.objects
-        return ClassShapes(self.land_class, (one, two, three), objects)
+        objects, split = _summed(self.objects, other.objects), _summed(self.split, other.split)
+        return ClassShapes(self.land_class, (one, two, three), objects, split)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -135,6 +135,7 @@ class ClassShapes:
             "boundary_iou": self.boundary_iou,
             "boundary": list(self.boundary),
             "objects": None if self.objects is None else self.objects.to_json(),
+            "split": None if self.split is None else self.split.to_json(),
         }
 
     @staticmethod
@@ -142,8 +143,15 @@ class ClassShapes:
         """The inverse of `to_json`."""
         land_class = LandClass(value["id"], value["name"], value["color"])
         one, two, three = value["boundary"]
-        objects = None if value["objects"] is None else ObjectScores.from_json(value["objects"])
-        return ClassShapes(land_class, (one, two, three), objects)
+        found = (value["objects"], value.get("split"))
+        objects, split = (None if each is None else ObjectScores.from_json(each) for each in found)
+        return ClassShapes(land_class, (one, two, three), objects, split)
+
+
+def _summed(one: ObjectScores | None, two: ObjectScores | None) -> ObjectScores | None:
+    if one is None or two is None:
+        return one or two
+    return one + two
 
 
 def object_scores(pairs: ObjectPairs, index: int, *, unit: float = 1.0, least: float = 0.0) -> ObjectScores:

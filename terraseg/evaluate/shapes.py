@@ -11,19 +11,28 @@ from terraseg.core.window import Window, cut
 from terraseg.evaluate.ground import Ground
 from terraseg.evaluate.objects import ClassShapes, object_scores
 from terraseg.evaluate.options import EvaluateOptions
+from terraseg.evaluate.parted import Splitting, mapped_parts
 from terraseg.pixels.boundary import boundary_counts
 from terraseg.pixels.pairing import ObjectPairs, StripPair, pair_objects
 from terraseg.pixels.pieces import STRIP_PIXELS
+from terraseg.pixels.split import Parts
 from terraseg.shapes.pixelarea import PixelAreas
 
 
 def class_shapes(
-    ground: Ground, legend: Legend, options: EvaluateOptions, *, overlapping: bool = False, on_ground: bool = False
+    ground: Ground,
+    legend: Legend,
+    options: EvaluateOptions,
+    *,
+    overlapping: bool = False,
+    on_ground: bool = False,
+    split: Splitting | None = None,
 ) -> tuple[ClassShapes, ...]:
     """Boundary IoU and object scores of each class over the ground's windows.
 
     Objects are made of the pixels that are labelled and mapped; what the edge of a window cuts is an object as far as it is
-    there. With `on_ground` their areas are in square metres, which takes a CRS, else in pixels.
+    there. With `on_ground` their areas are in square metres, which takes a CRS, else in pixels. The classes of a `split` are
+    scored again with their mapped objects parted, against the same true ones.
     """
     coding = Coding(len(legend), overlapping)
     seams = scene_boundary(ground, coding, options)
@@ -32,12 +41,16 @@ def class_shapes(
     whole = None if overlapping else pair_objects(_strips(ground, coding, None, areas))
     shapes = []
     for index, land_class in enumerate(legend.classes):
-        objects = None
+        objects = parted = None
         if overlapping or index != legend.background_index:
             pairs: ObjectPairs = whole or pair_objects(_strips(ground, coding, index, areas))
             objects = object_scores(pairs, index, unit=unit, least=options.least_object)
+            if split is not None and split.neck_of(land_class.id) is not None:
+                with mapped_parts(ground, legend, index, split=split, coding=coding) as parts:
+                    pairs = pair_objects(_strips(ground, coding, index, areas, parts))
+                parted = object_scores(pairs, index, unit=unit, least=options.least_object)
         true, mapped, both = seams[index].tolist()
-        shapes.append(ClassShapes(land_class, (true, mapped, both), objects))
+        shapes.append(ClassShapes(land_class, (true, mapped, both), objects, parted))
     return tuple(shapes)
 
 
@@ -59,8 +72,10 @@ def _areas(ground: Ground) -> PixelAreas | None:
     return None if grid.crs is None else PixelAreas(grid.crs, grid.transform, grid.height, grid.width)
 
 
-def _strips(ground: Ground, coding: Coding, index: int | None, areas: PixelAreas | None) -> Iterator[StripPair]:
-    """The rectangle around the windows in strips, void outside them; of overlapping classes the one with an index."""
+def _strips(
+    ground: Ground, coding: Coding, index: int | None, areas: PixelAreas | None, parts: Parts | None = None
+) -> Iterator[StripPair]:
+    """The rectangle around the windows in strips, void outside them; all classes, or the one with an index."""
     if not ground.windows:
         return
     row, col = (min(getattr(w, side) for w in ground.windows) for side in ("row", "col"))
@@ -81,4 +96,4 @@ def _strips(ground: Ground, coding: Coding, index: int | None, areas: PixelAreas
                     values = np.where(coding.plane(values, index), index, VOID)
                 target[place] = np.where(known, values, VOID)
         sizes = None if areas is None else areas.read(strip.row, strip.col, strip.height, strip.width)
-        yield StripPair(truth, mapped, sizes)
+        yield StripPair(truth, mapped, sizes, None if parts is None else parts.read(strip))

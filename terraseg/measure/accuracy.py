@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from terraseg.core.classes import Legend
 from terraseg.core.polygons import Unit
 from terraseg.errors import BadOption
+from terraseg.measure.intervals import CONFIDENCE, TAIL, Ends, PointEnds, point_ends
 
-CONFIDENCE = 0.95
 Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 """Standard errors from an estimate to either end of its interval: 1.96."""
 LEAST_POINTS = 2
@@ -104,9 +104,9 @@ def estimate_from_points(
     """Areas and accuracies from a sample that was drawn class by class of the map (Olofsson et al. 2014, eqs. 1 to 11).
 
     `counts[i][k]` are the points on ground mapped as class i where class k was found, (K, K) by index; `areas` (K,) is the
-    ground mapped as each class. The same formulas hold for a simple random or a regular sample over the whole map. Where not
-    one error was found, of which the formulas then say that there is none, the interval leaves open what the number of points
-    leaves open; see `_unseen`.
+    ground mapped as each class. The same formulas hold for a simple random or a regular sample over the whole map. Estimates and
+    standard errors are the paper's; the intervals are those of `point_ends`, which hold where errors are rare as well. Where not
+    one error was found they leave open what the number of points leaves open; see `_unseen`.
     Raises `BadOption` for a mapped class with fewer than two points: nothing is known of its ground then.
     """
     mapped = _checked(counts, areas, legend)
@@ -124,9 +124,10 @@ def estimate_from_points(
         users_error=np.sqrt(right_spread),
         producers_error=_producers_error(share * right, found, share**2 * right_spread, weight**2 @ spread),
         overall_error=float(np.sqrt(np.nansum(share**2 * right_spread))),
-        units=number,
     )
-    return _assembled(figures, counts, areas, (legend, unit), ("points", int(number.sum())))
+    missed, _, _ = _unseen(counts, share, number)
+    ends = point_ends(counts, share, mapped, missed=missed, worst=_any_error(counts, share, number))
+    return _assembled(figures, ends, counts, areas, of=(legend, unit, "points", int(number.sum())))
 
 
 def _producers_error(
@@ -184,9 +185,9 @@ def estimate_from_blocks(
         users_error=_cluster_error(own),
         producers_error=_cluster_error(producers_pull),
         overall_error=float(_cluster_error(np.nansum(share * own, axis=1)[:, None])[0]),
-        units=(blocks.sum(axis=2) > 0).sum(axis=0).astype(np.float64),
     )
-    return _assembled(figures, total, areas, (legend, unit), ("blocks", len(blocks)))
+    ends = _normal_ends(figures, total, share, (blocks.sum(axis=2) > 0).sum(axis=0).astype(np.float64))
+    return _assembled(figures, ends, total, areas, of=(legend, unit, "blocks", len(blocks)))
 
 
 def _cluster_error(pull: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -221,10 +222,7 @@ def _own(values: NDArray[np.float64], mapped: NDArray[np.intp]) -> NDArray[np.fl
 
 @dataclass(frozen=True, eq=False)
 class _Figures:
-    """Shares, accuracies and their standard errors by class, (K,); NaN where they are not defined.
-
-    `units` counts what was drawn of each class of the map: points, or blocks that hold some of it.
-    """
+    """Shares, accuracies and their standard errors by class, (K,); NaN where they are not defined."""
 
     share: NDArray[np.float64]
     share_error: NDArray[np.float64]
@@ -232,38 +230,57 @@ class _Figures:
     users_error: NDArray[np.float64]
     producers_error: NDArray[np.float64]
     overall_error: float
-    units: NDArray[np.float64]
 
 
 def _assembled(
     figures: _Figures,
+    ends: PointEnds,
     counts: NDArray[np.int64],
     areas: NDArray[np.float64],
-    of: tuple[Legend, Unit],
-    reference: tuple[Source, int],
+    *,
+    of: tuple[Legend, Unit, Source, int],
 ) -> HonestAreas:
-    legend, unit = of
+    legend, unit, source, clusters = of
     observed = float(areas.sum())
     share = areas / observed
     hit = np.nan_to_num(share * figures.users)
-    missed, false, none = _unseen(counts, share, figures.units)
     rows = []
     for k, land in enumerate(legend.classes):
-        part = _estimate(figures.share[k], figures.share_error[k], beyond=(share[k] * false[k], missed[k]))
+        part = _estimate(figures.share[k], figures.share_error[k], ends.share, k)
         users = producers = None
         if not np.isnan(figures.users[k]):
-            users = _estimate(figures.users[k], figures.users_error[k], beyond=(false[k], none[k]))
+            users = _estimate(figures.users[k], figures.users_error[k], ends.users, k)
         if figures.share[k] > 0:
-            least = missed[k] / (hit[k] + missed[k]) if hit[k] > 0 else 0.0
-            producers = _estimate(hit[k] / figures.share[k], figures.producers_error[k], beyond=(least, 0.0))
+            producers = _estimate(hit[k] / figures.share[k], figures.producers_error[k], ends.producers, k)
         mapped = (float(areas[k]), float(share[k]))
         points = int(counts[k].sum())
         rows.append(ClassEstimates(land.id, land.name, *mapped, part.times(observed), part, users, producers, points))
-    error_free = counts.sum() == np.trace(counts)
-    worst = _rare(share, figures.units) if error_free else 0.0
-    overall = _estimate(float(hit.sum()), figures.overall_error, beyond=(worst, 0.0))
+    overall = _estimate(hit.sum(), figures.overall_error, ends.overall, 0)
     confusion = tuple(tuple(int(n) for n in row) for row in counts)
-    return HonestAreas(unit, observed, overall, tuple(rows), confusion, *reference)
+    return HonestAreas(unit, observed, overall, tuple(rows), confusion, source, clusters)
+
+
+def _normal_ends(
+    figures: _Figures, counts: NDArray[np.int64], share: NDArray[np.float64], units: NDArray[np.float64]
+) -> PointEnds:
+    """Intervals of 1.96 standard errors to either side, and what no block has shown; `units` are the blocks of each class."""
+    hit = np.nan_to_num(share * figures.users)
+    missed, false, none = _unseen(counts, share, units)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        producers = hit / figures.share
+        least = np.where(hit > 0, missed / (hit + missed), 0.0)
+    overall, error = np.array([hit.sum()]), np.array([figures.overall_error])
+    return PointEnds(
+        _around(figures.share, figures.share_error, share * false, missed),
+        _around(figures.users, figures.users_error, false, none),
+        _around(producers, figures.producers_error, least, np.zeros_like(least)),
+        _around(overall, error, np.array([_any_error(counts, share, units)]), np.zeros(1)),
+    )
+
+
+def _any_error(counts: NDArray[np.int64], share: NDArray[np.float64], units: NDArray[np.float64]) -> float:
+    """The share of the map that may be wrong although nothing drawn was; 0 where something was."""
+    return _rare(share, units) if counts.sum() == np.trace(counts) else 0.0
 
 
 def _unseen(
@@ -276,8 +293,7 @@ def _unseen(
     without one leave rates up to 1 - 0.025^(1/n) open (Clopper and Pearson, Biometrika 26 (1934)).
     """
     classes = len(share)
-    tail = (1 - CONFIDENCE) / 2
-    rate = np.where(units > 0, 1 - tail ** (1 / np.maximum(units, 1)), 0.0)
+    rate = np.where(units > 0, 1 - TAIL ** (1 / np.maximum(units, 1)), 0.0)
     hits, mapped, found = np.diagonal(counts), counts.sum(axis=1), counts.sum(axis=0)
     missed = np.zeros(classes)
     for k in range(classes):
@@ -293,14 +309,20 @@ def _rare(share: NDArray[np.float64], units: NDArray[np.float64]) -> float:
     of it lies in the stratum with the largest W_i / n_i.
     """
     density = np.divide(share, units, out=np.zeros_like(share), where=units > 0)
-    return float(min(share.sum(), -np.log((1 - CONFIDENCE) / 2) * density.max(initial=0)))
+    return float(min(share.sum(), -np.log(TAIL) * density.max(initial=0)))
 
 
-def _estimate(value: float, error: float, *, beyond: tuple[float, float]) -> Estimate:
-    """A share with its interval, which is kept within 0 and 1.
+def _around(
+    value: NDArray[np.float64], error: NDArray[np.float64], below: NDArray[np.float64], above: NDArray[np.float64]
+) -> Ends:
+    """Shares with normal intervals, kept within 0 and 1.
 
-    `beyond` is what may lie below and above without having been seen; it is joined to the standard error as independent
-    parts of an interval are (the method of variance estimates recovery, Zou and Donner, Stat. Med. 27 (2008)).
+    What may lie `below` and `above` without having been seen is joined to the standard error as independent parts of an
+    interval are (the method of variance estimates recovery, Zou and Donner, Stat. Med. 27 (2008)).
     """
-    below, above = (float(np.hypot(Z * error, part)) for part in beyond)
-    return Estimate(float(value), float(error), max(0.0, float(value) - below), min(1.0, float(value) + above))
+    low, high = value - np.hypot(Z * error, below), value + np.hypot(Z * error, above)
+    return Ends(np.clip(low, 0, 1), np.clip(high, 0, 1))
+
+
+def _estimate(value: float, error: float, ends: Ends, place: int) -> Estimate:
+    return Estimate(float(value), float(error), float(ends.low[place]), float(ends.high[place]))

@@ -12,6 +12,7 @@ from terraseg.errors import EmptyDataset, UnreadableFile
 from terraseg.evaluate.compare import Comparison, compare_maps
 from terraseg.evaluate.evaluate import Evaluation, evaluate_scenes
 from terraseg.evaluate.objects import THRESHOLDS
+from terraseg.evaluate.parted import Splitting
 from terraseg.pipeline.ledger import Ledger, file_states, key_for
 from terraseg.pipeline.project import Project
 from terraseg.pipeline.steps import portable
@@ -49,10 +50,13 @@ def evaluate(
     states = file_states(file for _, p in pairs for file in (p, p.with_name(f"{p.stem}_confidence.tif")))
     beside = None if baseline is None else baseline.to_json()["total"]
     reach = correlation_px(run)
-    key = key_for(portable(project, dataset), asdict(project.evaluate), states, beside, reach)
+    split = splitting(project, dataset) if project.evaluate.shapes else None
+    key = key_for(
+        portable(project, dataset), asdict(project.evaluate), states, beside, (reach, split and asdict(split))
+    )
     if ledger.is_fresh("evaluate", key):
         return Evaluation.from_json(read_json(run.scores))
-    found = evaluate_scenes(pairs, dataset, options=project.evaluate, correlation_px=reach)
+    found = evaluate_scenes(pairs, dataset, options=project.evaluate, correlation_px=reach, split=split)
     evaluation = replace(found, baseline=baseline)
     figures = _draw(evaluation, run.figures)
     by_name = {scene.name: (scene, path) for scene, path in pairs}
@@ -63,6 +67,15 @@ def evaluate(
     if evaluation.worst:
         watch.say(f"wrote {len(evaluation.worst)} pictures of the worst places to {run.figures / WORST}")
     return evaluation
+
+
+def splitting(project: Project, dataset: Dataset) -> Splitting | None:
+    """How the polygons of a project's maps are parted where they touch; None where [vectorize] splits no class."""
+    if not project.vectorize.split:
+        return None
+    from terraseg.vectorize.polygons import necks_of
+
+    return Splitting(necks_of(dataset.legend, project.vectorize), project.vectorize.needs_confidence)
 
 
 def correlation_px(run: RunFolder) -> float:

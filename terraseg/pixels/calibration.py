@@ -1,5 +1,7 @@
 """Probabilities that mean what they say: how far they are from it, and the temperature that brings them there."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
@@ -8,6 +10,12 @@ BINS = 15
 """As in Guo et al., "On calibration of modern neural networks", ICML 2017."""
 COLDEST, HOTTEST = 0.25, 8.0
 """Beyond these a temperature tells of too few pixels, or of labels that are perfect by chance."""
+LEAST = 1.0
+"""No model is made surer of itself: it is less right on new ground than where it was judged."""
+FEWEST = 6
+"""Blocks from which their temperatures tell how far ground differs."""
+SOLID = 256
+"""Pixels from which a block has a temperature of its own."""
 DIGITS = 4
 """Decimals that are kept, so that the last bits of a sum do not make another model."""
 
@@ -35,6 +43,27 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -
     if slope(high) <= 0:
         return COLDEST
     return round(1 / float(optimize.brentq(slope, low, high, xtol=1e-10)), DIGITS)
+
+
+def cautious_temperature(blocks: Sequence[tuple[NDArray[np.floating], NDArray[np.integer]]]) -> float:
+    """The temperature for ground that differs from these blocks as they do among themselves; logits and labels of each.
+
+    Blocks of ground need temperatures of their own, and new ground is no mean of those that are known. So it is one standard
+    deviation above the mean over the blocks, of logarithms of temperatures of at least 1: a further block of the kind would
+    need a higher one in one case of six. For fewer than six blocks of 256 pixels and more the one temperature that fits all
+    pixels; 1 at least.
+
+    >>> cautious_temperature([])
+    1.0
+    """
+    if not blocks:
+        return LEAST
+    solid = [block for block in blocks if len(block[1]) >= SOLID]
+    if len(solid) < FEWEST:
+        logits, labels = zip(*blocks, strict=True)
+        return max(LEAST, fit_temperature(np.concatenate(logits), np.concatenate(labels)))
+    each = np.log([max(LEAST, fit_temperature(*block)) for block in solid])
+    return round(float(np.exp(each.mean() + each.std(ddof=1))), DIGITS)
 
 
 def certainties(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terraseg.core.classes import VOID
-from terraseg.pixels.pieces import label_pieces
+from terraseg.pixels.pieces import label_pieces, parted_keys
 from terraseg.shapes.chains import linked
 
 LEAST_IOU = 0.1
@@ -18,12 +18,14 @@ LEAST_IOU = 0.1
 class StripPair:
     """A strip of full rows: `truth` and `mapped` class indices (height, width), 255 for none; `areas` of the pixels.
 
-    Areas are in whole steps, so that sums do not depend on the order; None counts pixels.
+    Areas are in whole steps, so that sums do not depend on the order; None counts pixels. `parts` holds numbers from 0 by
+    which mapped neighbours of one class are told apart where they are two objects.
     """
 
     truth: NDArray[np.uint8]
     mapped: NDArray[np.uint8]
     areas: NDArray[np.float64] | None = None
+    parts: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +63,14 @@ class _Sweep:
     pixels: list[NDArray[np.int64]] = field(default_factory=list)
     area: list[NDArray[np.float64]] = field(default_factory=list)
     links: list[NDArray[np.int64]] = field(default_factory=list)
-    bottom: tuple[NDArray[np.uint8], NDArray[np.int64]] | None = None
+    bottom: tuple[NDArray[np.integer], NDArray[np.int64]] | None = None
 
-    def add(self, labels: NDArray[np.uint8], areas: NDArray[np.float64] | None) -> NDArray[np.int64]:
+    def add(
+        self, labels: NDArray[np.uint8], areas: NDArray[np.float64] | None, parts: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
         """The pieces (height, width) of a strip, numbered on from those above; -1 where there is none."""
-        found = label_pieces(labels)
+        keys = labels if parts is None else parted_keys(labels, parts)
+        found = label_pieces(keys)
         flat, count = found.ravel(), int(found.max(initial=0)) + 1
         index = np.zeros(count, dtype=np.uint8)
         index[flat] = labels.ravel()
@@ -76,9 +81,9 @@ class _Sweep:
         self.area.append(area[1:].astype(np.float64))
         numbers = np.where(found > 0, found + (self.pieces - 1), -1)
         if self.bottom is not None:
-            same = (self.bottom[0] == labels[0]) & (labels[0] != VOID)
+            same = (self.bottom[0] == keys[0]) & (keys[0] != VOID)
             self.links.append(np.unique(np.column_stack([self.bottom[1][same], numbers[0][same]]), axis=0))
-        self.bottom = labels[-1], numbers[-1]
+        self.bottom = keys[-1], numbers[-1]
         self.pieces += count - 1
         return numbers
 
@@ -103,7 +108,7 @@ def pair_objects(strips: Iterable[StripPair]) -> ObjectPairs:
     truth, mapped = _Sweep(), _Sweep()
     codes, shared = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for strip in strips:
-        one, two = truth.add(strip.truth, strip.areas), mapped.add(strip.mapped, strip.areas)
+        one, two = truth.add(strip.truth, strip.areas), mapped.add(strip.mapped, strip.areas, strip.parts)
         same = (strip.truth == strip.mapped) & (strip.truth != VOID)
         code, count = np.unique((one[same] << 32) | two[same], return_counts=True)
         codes.append(code)

@@ -53,9 +53,15 @@ def strip_pieces(raster: ClassRaster, strip_rows: int, *, parts: PartRaster | No
         ids = raster.read(window)
         keys: NDArray[np.integer] = ids
         if parts is not None:
-            keys = (parts.read(window).astype(np.int64) << 8) | ids
-            keys[ids == VOID] = VOID
+            keys = parted_keys(ids, parts.read(window))
         yield Strip(window, ids, keys, label_pieces(keys))
+
+
+def parted_keys(ids: NDArray[np.uint8], parts: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Keys for `label_pieces` by which pixels of one id hang together only where their numbers, from 0, are equal too."""
+    keys = (parts.astype(np.int64) << 8) | ids
+    keys[ids == VOID] = VOID
+    return keys
 
 
 def label_pieces(keys: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -67,19 +67,12 @@ def _scores(accuracy: Accuracy) -> Html:
 def _objects(accuracy: Accuracy) -> Html:
     """How many objects were found, in all and by size."""
     lines, unit = accuracy.objects, UNIT_SIGNS[accuracy.size_unit]
-    rows = [
-        (
-            class_name(line.land_class),
-            count(line.truth),
-            count(line.mapped),
-            score(line.precision),
-            score(line.recall),
-            score(line.f1),
-        )
-        for line in lines
-    ]
+    rows = [row for line in lines for row in _object_rows(line)]
     heads = ("Class", "True objects", "Mapped objects", "Precision", "Recall", "F1")
     every = table("Objects: found means an overlap (IoU) of at least one half, as SpaceNet counts", heads, rows)
+    if any(line.split for line in lines):
+        words = "Split: touching objects of the map are parted as in its polygons; the true objects are the same."
+        every = join(every, element("p", words, class_="note"))
     sizes = sorted({low for line in lines for low, _, _ in line.sizes})
     if not sizes:
         return every
@@ -89,6 +82,15 @@ def _objects(accuracy: Accuracy) -> Html:
     names = [class_name(line.land_class) for line in lines]
     recall = table("Share of the true objects that were found, by their size", ("True area", *names), by_size)
     return join(every, element("details", element("summary", "Recall by size of object"), recall))
+
+
+def _object_rows(line: ObjectLine) -> list[tuple[Html | str, ...]]:
+    """The row of a class, and where it is split another one with the splitting."""
+    name, truth = class_name(line.land_class), count(line.truth)
+    found = [(name, line.mapped, line.precision, line.recall, line.f1)]
+    if line.split is not None:
+        found.append((join(name, ", split"), *line.split))
+    return [(said, truth, count(mapped), *(score(value) for value in values)) for said, mapped, *values in found]
 
 
 def _recall(line: ObjectLine, low: float) -> Html | str:

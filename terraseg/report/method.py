@@ -49,7 +49,7 @@ def _facts(content: ReportContent) -> Iterator[tuple[str, str]]:
             yield (
                 "Confidence",
                 (
-                    "Probabilities at a temperature fitted on validation data; the calibration error is the mean gap between "
+                    "Probabilities at a temperature set by validation data; the calibration error is the mean gap between "
                     "confidence and accuracy in 15 steps (Guo et al., ICML 2017)."
                 ),
             )

@@ -109,7 +109,7 @@ def _objects(total: Mapping[str, Any]) -> tuple[ObjectLine, ...]:
     """The objects of each class that has any, in truth or map."""
     lines = []
     for shape in total.get("shapes", ()):
-        found = shape["objects"]
+        found, split = shape["objects"], shape.get("split")
         if not found or not (found["truth"] or found["mapped"]):
             continue
         pairs = zip(found["iou"], found["f1_by_iou"], strict=True)
@@ -123,6 +123,7 @@ def _objects(total: Mapping[str, Any]) -> tuple[ObjectLine, ...]:
                 found["f1"],
                 tuple((float(iou), float(f1)) for iou, f1 in pairs if f1 is not None),
                 tuple((float(s["from"]), int(s["truth"]), int(s["found"])) for s in found["sizes"]),
+                None if not split else (int(split["mapped"]), split["precision"], split["recall"], split["f1"]),
             )
         )
     return tuple(lines)

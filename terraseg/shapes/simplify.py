@@ -3,7 +3,8 @@
 A vertex goes when the triangle it makes with its two neighbours has an area of at most the tolerance squared, small
 triangles first (Visvalingam and Whyatt, "Line generalisation by repeated elimination of points", Cartographic Journal 30,
 1993). Left to themselves the smallest triangles lie in the hollows of a round border, and what is round would grow: so over
-every 64 vertices of an arc what one side gained goes back to the other, by triangles of up to twice that area. A vertex
+every 64 vertices of an arc what one side gained goes back to the other, by triangles of up to twice that area, and of a short
+arc, a piece of a crown's border say, hardly anything is left with either side. A vertex
 stays when another corner of the map lies in its triangle. So no border ever sweeps over a corner of another, no two borders
 can come to cross, and each arc can be simplified without knowing what becomes of the others: in any order, and however the
 map was cut.
@@ -27,6 +28,9 @@ EVEN_OVER = 64
 
 EVENING = 2
 """How much larger than others the triangles may be that even out what others gave."""
+
+SHORT = 32
+"""Vertices of an arc up to which what remains with one side is at most half a triangle: many of these go round small things."""
 
 UNEVEN = 4
 """How much more the area of a triangle counts that would shift a border further to the side to which it went already."""
@@ -58,8 +62,8 @@ class _State:
     """The vertices that are left, as a linked list, and twice the areas of their triangles; `NEVER` for those that stay.
 
     `is_gain` marks those whose going gives the area to the right. A `block` is a run of vertices of an arc, and `balance`
-    (blocks,) twice the area that it gave to the right so far. `called` is room for the ranks of the vertices that are about
-    to go, `NEVER` for all others.
+    (blocks,) twice the area that it gave to the right so far; `is_short` marks arcs of few vertices. `called` is room for the
+    ranks of the vertices that are about to go, `NEVER` for all others.
     """
 
     x: NDArray[np.int64]
@@ -75,6 +79,7 @@ class _State:
     called: NDArray[np.int64]
     left: NDArray[np.int64]
     first: NDArray[np.int64]
+    is_short: NDArray[np.bool_]
 
 
 def simplify_arcs(arcs: Arcs, corners: CornerIndex, *, tolerance: float) -> tuple[Arcs, NDArray[np.bool_]]:
@@ -150,6 +155,7 @@ def _start(arcs: Arcs) -> _State:
         called=np.full(number, NEVER),
         left=lengths,
         first=first,
+        is_short=lengths <= SHORT,
     )
     _measure(state, np.arange(number))
     ends = np.concatenate([first[~arcs.is_ring], last[~arcs.is_ring]])
@@ -172,7 +178,8 @@ def _may_go(state: _State, at: NDArray[np.int64], limit: int) -> NDArray[np.bool
     """Vertices with small triangles that leave their block even, and those with larger ones that make it so."""
     area, balance = state.twice_area[at], state.balance[state.block[at]]
     after = np.abs(balance + np.where(state.is_gain[at], area, -area))
-    return np.asarray((after < np.abs(balance)) | ((area <= limit) & (after <= limit)))
+    most = np.where(state.is_short[state.arc[at]], limit // 2, limit)
+    return np.asarray((after < np.abs(balance)) | ((area <= limit) & (after <= most)))
 
 
 def _next_to_go(state: _State, waiting: NDArray[np.int64], least: NDArray[np.int64]) -> NDArray[np.int64]:

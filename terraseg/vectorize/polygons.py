@@ -8,20 +8,22 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from terraseg.core.classes import Legend
 from terraseg.core.classreader import ByteRaster, ClassRaster
 from terraseg.core.grid import Grid
 from terraseg.core.polygons import PolygonTable
 from terraseg.errors import BadOption
 from terraseg.pixels.merge import DROPPED, Merged, merge_small
 from terraseg.pixels.regions import Borders, Regions, Wanted, find_regions
+from terraseg.pixels.split import FULL_CONFIDENCE, Neck, Parts, split_parts
 from terraseg.shapes.assemble import Outlines, batches_of, outlines_of
 from terraseg.shapes.assemble import polygons_of as assembled
 from terraseg.shapes.footprint import footprint_columns
 from terraseg.shapes.ground import ground_sizes, to_degrees
 from terraseg.shapes.regularize import Partition, regularize
+from terraseg.store.scratch import scratch_array
 from terraseg.vectorize.options import VectorizeOptions, building_ids, chosen_ids, named_ids
 from terraseg.vectorize.reproject import reprojection
-from terraseg.vectorize.split import FULL_CONFIDENCE, Neck, split_parts
 from terraseg.vectorize.tenths import start_tenths
 from terraseg.vectorize.trace import Traced, Tracing, trace_regions
 
@@ -87,9 +89,7 @@ def _traced(
 ) -> _Map:
     stack, strip_rows = how
     apart = named_ids(raster.legend, options.split)
-    necks = [Neck(i, BUILDING_NECK if i in building_ids(raster.legend, options) else CROWN_NECK) for i in apart]
-    sure = _sure(confidence, options)
-    parts = stack.enter_context(split_parts(raster, necks, confidence=sure)) if necks else None
+    parts = _parts(raster, confidence, options, stack) if apart else None
     small = np.full(256, options.min_area_m2)
     wanted = Wanted(confidence=confidence, parts=parts, small=small, strip_rows=strip_rows)
     regions = find_regions(raster, wanted)
@@ -114,6 +114,19 @@ def _traced(
         mean=mean,
         tenth=None if tenths is None else tenths.values() / FULL_CONFIDENCE,
     )
+
+
+def _parts(raster: ClassRaster, confidence: ByteRaster | None, options: VectorizeOptions, stack: ExitStack) -> Parts:
+    """The objects of the classes that are split, in a scratch file for as long as the stack is open."""
+    sure = _sure(confidence, options)
+    numbers = stack.enter_context(scratch_array((raster.grid.height, raster.grid.width), np.int32))
+    return split_parts(raster, necks_of(raster.legend, options), numbers, confidence=sure)
+
+
+def necks_of(legend: Legend, options: VectorizeOptions) -> tuple[Neck, ...]:
+    """Where the objects of the classes to be split part, by map id; `UnknownName` for a class that is not in the legend."""
+    buildings = building_ids(legend, options)
+    return tuple(Neck(i, BUILDING_NECK if i in buildings else CROWN_NECK) for i in named_ids(legend, options.split))
 
 
 def _sure(confidence: ByteRaster | None, options: VectorizeOptions) -> ByteRaster | None:

@@ -1,6 +1,7 @@
 """Object scores and boundary IoU of maps on disk: against shapely, and whatever the blocks."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,12 @@ from scipy import ndimage
 from terraseg.core.classes import LandClass, Legend
 from terraseg.core.dataset import Dataset, Imagery, LabelRule, Scene
 from terraseg.core.window import Window
+from terraseg.errors import BadOption
 from terraseg.evaluate.evaluate import Evaluation, evaluate_scenes
 from terraseg.evaluate.objects import SPACENET, THRESHOLDS, ClassShapes, ObjectScores, SizeClass
 from terraseg.evaluate.options import EvaluateOptions
+from terraseg.evaluate.parted import Splitting
+from terraseg.pixels.split import Neck
 from terraseg.store.classmap import write_class_map
 from terraseg.store.imagery import write_raster
 from terraseg.store.maplayers import MapLayers
@@ -51,11 +55,14 @@ def scene_of(folder: Path, truth: Pixels, name: str = "a") -> Scene:
     return Scene(name, Imagery(("unused.tif",), ("red",)), str(path), name, GRID, *half)
 
 
-def scored(folder: Path, truth: Pixels, mapped: Pixels, **options: object) -> Evaluation:
+def scored(
+    folder: Path, truth: Pixels, mapped: Pixels, split: Splitting | None = None, **options: object
+) -> Evaluation:
     scene, path = scene_of(folder, truth), folder / "map.tif"
     write_class_map(path, mapped, GRID, LEGEND)
     chosen = EvaluateOptions(**({"part": "all"} | options))  # type: ignore[arg-type]
-    return evaluate_scenes([(scene, path)], Dataset((scene,), LEGEND, RULE, ("red",), "uint8"), options=chosen)
+    dataset = Dataset((scene,), LEGEND, RULE, ("red",), "uint8")
+    return evaluate_scenes([(scene, path)], dataset, options=chosen, split=split)
 
 
 def boxes(labels: Pixels) -> list[shapely.Geometry]:
@@ -151,9 +158,12 @@ def test_overlapping_classes_have_objects_each(tmp_path: Path) -> None:
         writer.write(GRID.window, {"classes": np.stack([two, two])})
         writer.finish()
     dataset = Dataset((scene,), legend, rule, ("red",), "uint8")
-    roof, shade = evaluate_scenes([(scene, path)], dataset, options=EvaluateOptions(part="all", block=31)).shapes
-    plain = scored(tmp_path, one, two).shapes[1]
-    assert (roof.objects, roof.boundary) == (plain.objects, plain.boundary)
+    options = EvaluateOptions(part="all", block=31)
+    split = Splitting((Neck(0, 0.6),))
+    roof, shade = evaluate_scenes([(scene, path)], dataset, options=options, split=split).shapes
+    plain = scored(tmp_path, one, two, SPLIT).shapes[1]
+    assert (roof.objects, roof.boundary, roof.split) == (plain.objects, plain.boundary, plain.split)
+    assert shade.split is None
     assert shade.objects is not None
     assert (shade.objects.f1, shade.boundary_iou) == (1.0, 1.0)
 
@@ -175,6 +185,80 @@ def test_scores_survive_json_and_add_up_over_scenes(tmp_path: Path) -> None:
     assert total.truth == len(boxes(truth)) + len(boxes(mapped))
     with pytest.raises(ValueError, match="do not add up"):
         evaluation.shapes[0] + evaluation.shapes[1]
+
+
+SPLIT = Splitting((Neck(1, 0.6),))
+
+
+def neighbours(passage: int) -> tuple[Pixels, Pixels]:
+    """Twelve roofs two and two, three pixels apart; the map shows a passage so many pixels wide between them."""
+    truth = np.zeros((GRID.height, GRID.width), dtype=np.uint8)
+    for row in range(4, 80, 24):
+        for col in range(4, 100, 40):
+            truth[row : row + 16, col : col + 16] = truth[row : row + 16, col + 19 : col + 35] = 1
+    mapped = truth.copy()
+    for row in range(4, 80, 24):
+        for col in range(4, 100, 40):
+            mapped[row + 5 : row + 5 + passage, col + 16 : col + 19] = 1
+    return truth, mapped
+
+
+def test_splitting_raises_f1_where_the_map_joins_what_is_apart(tmp_path: Path) -> None:
+    truth, mapped = neighbours(passage=5)
+    roof = scored(tmp_path, truth, mapped, SPLIT).shapes[1]
+    assert roof.objects is not None
+    assert roof.split is not None
+    # A roof is 256 of the 527 pixels of its pair in the map: too few for an IoU of one half.
+    assert (roof.objects.truth, roof.objects.mapped, roof.objects.f1) == (24, 12, 0.0)
+    assert (roof.split.truth, roof.split.mapped, roof.split.f1) == (24, 24, 1.0)
+
+
+def test_splitting_changes_nothing_where_nothing_touches(tmp_path: Path) -> None:
+    truth, mapped = neighbours(passage=0)
+    roof = scored(tmp_path, truth, mapped, SPLIT).shapes[1]
+    assert roof.objects is not None
+    assert roof.split == roof.objects
+
+
+def test_splitting_costs_where_the_truth_is_one(tmp_path: Path) -> None:
+    _, joined = neighbours(passage=5)
+    roof = scored(tmp_path, joined, joined, SPLIT).shapes[1]
+    assert roof.objects is not None
+    assert roof.split is not None
+    assert roof.objects.f1 == 1.0
+    # Half of the true object and of the passage is just enough for one of the two.
+    assert (roof.split.mapped, roof.split.found[SPACENET]) == (24, 12)
+    assert roof.split.precision == 0.5
+
+
+@pytest.mark.parametrize("block", [17, 64])
+def test_blocks_and_windows_make_no_difference_to_a_split(tmp_path: Path, block: int) -> None:
+    truth, mapped = neighbours(passage=5)
+    truth[:, 50:53], mapped[70:, :10] = 9, 255
+    whole = scored(tmp_path, truth, mapped, SPLIT)
+    assert scored(tmp_path, truth, mapped, SPLIT, block=block) == whole
+    again = Evaluation.from_json(json.loads(json.dumps(whole.to_json(), allow_nan=False)))
+    assert again.shapes == whole.shapes
+
+
+def test_a_map_without_confidence_is_not_split_by_it(tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match="confidence = true"):
+        scored(tmp_path, *neighbours(5), replace(SPLIT, by_probability=True))
+
+
+def test_a_confidence_parts_roofs_wall_to_wall(tmp_path: Path) -> None:
+    truth, sure = np.zeros((2, GRID.height, GRID.width), dtype=np.uint8)
+    truth[20:50, 20:50] = truth[20:50, 51:81] = 1
+    mapped, sure = truth.copy(), sure + 240
+    mapped[20:50, 50], sure[:, 49:52] = 1, 130
+    scene, path = scene_of(tmp_path, truth), tmp_path / "map.tif"
+    write_class_map(path, mapped, GRID, LEGEND, confidence=sure)
+    dataset = Dataset((scene,), LEGEND, RULE, ("red",), "uint8")
+    found = [
+        evaluate_scenes([(scene, path)], dataset, options=EvaluateOptions(part="all"), split=split).shapes[1].split
+        for split in (SPLIT, replace(SPLIT, by_probability=True))
+    ]
+    assert [split.f1 for split in found if split is not None] == [0.0, 1.0]
 
 
 @settings(deadline=None)

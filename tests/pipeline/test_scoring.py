@@ -1,5 +1,6 @@
 """The scoring step of a project with its figures, and two folders of maps side by side, by the command too."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from terraseg.cli.main import run
+from terraseg.cli.scoretables import print_evaluation
 from terraseg.core.dataset import Dataset
 from terraseg.core.watch import SILENT
 from terraseg.errors import EmptyDataset, UnreadableFile
@@ -86,6 +88,37 @@ def test_scores_come_with_figures_and_the_worst_places(project: Project) -> None
     value = read_json(project.run.scores)
     assert {"part", "total", "scenes", "intervals", "worst"} <= value.keys()
     assert evaluate(project, dataset, scenes, SILENT) == found
+
+
+def test_what_splitting_brings_is_scored_and_shown(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = read_dataset(project.data, project.root)
+    maps(project, dataset, project.run.maps, share=0.0, seed=0)
+    for scene in dataset.scenes:
+        # The true water is half of the scene; the map shows land with two ponds that a channel joins.
+        ids = np.zeros((GRID.height, GRID.width), dtype=np.uint8)
+        ids[:, 64:] = ids[30:60, 2:62] = 1
+        ids[30:60, 30:34] = ids[:, 62:64] = 0
+        ids[44:47, 30:34] = 1
+        write_class_map(project.run.maps / f"{scene.name}.tif", ids, GRID, dataset.legend)
+    scenes = [scene for scene in dataset.scenes if scene.is_test]
+    plain = evaluate(project, dataset, scenes, SILENT)
+    assert plain is not None
+    assert all(shape.split is None for shape in plain.shapes)
+    wanted = replace(project, vectorize=replace(project.vectorize, split=("water",)))
+    found = evaluate(wanted, dataset, scenes, SILENT)
+    assert found is not None
+    _, water = found.shapes
+    assert water.objects == plain.shapes[1].objects
+    assert water.objects is not None
+    assert water.split is not None
+    assert (water.objects.truth, water.objects.mapped, water.split.mapped) == (2, 4, 6)
+    value = read_json(project.run.scores)["total"]["shapes"]
+    assert [shape["split"] is None for shape in value] == [True, False]
+    assert value[1]["split"]["f1"] == 0.5
+    print_evaluation(found)
+    said = capsys.readouterr().out
+    assert "water, as mapped" in said
+    assert "water, split" in said
 
 
 def test_folders_of_maps_are_compared(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from terraseg.pixels.calibration import COLDEST, HOTTEST, calibration_error, certainties, fit_temperature
+from terraseg.pixels.calibration import (
+    COLDEST,
+    HOTTEST,
+    calibration_error,
+    cautious_temperature,
+    certainties,
+    fit_temperature,
+)
 
 Sample = tuple[NDArray[np.float64], NDArray[np.int64]]
 Maker = Callable[[int, float], Sample]
@@ -42,6 +49,39 @@ def test_the_error_is_at_least_halved_on_pixels_that_were_not_fitted(make: Maker
     before, after = (calibration_error(*certainties(*unseen, t)) for t in (1.0, temperature))
     assert before > 0.1
     assert after < before / 10
+
+
+def test_ground_that_is_all_of_a_kind_gets_the_temperature_that_fits_it() -> None:
+    blocks = [overconfident(seed, 3.0, 4000) for seed in range(8)]
+    assert cautious_temperature(blocks) == pytest.approx(3.0, rel=0.05)
+    assert cautious_temperature(blocks[:2]) == pytest.approx(3.0, rel=0.05)
+
+
+def test_the_error_on_new_ground_is_halved_where_ground_differs() -> None:
+    """Blocks need temperatures around 1.3 in the mean, the new ones half as much again: as validation windows and other sites."""
+    random = np.random.default_rng(0)
+    known, new = (
+        [
+            overconfident(seed, times, 3000)
+            for seed, times in enumerate(middle * np.exp(random.normal(0, 0.3, 24)), start)
+        ]
+        for middle, start in ((1.3, 0), (1.9, 100))
+    )
+    unseen = np.concatenate([b[0] for b in new]), np.concatenate([b[1] for b in new])
+    every = fit_temperature(np.concatenate([b[0] for b in known]), np.concatenate([b[1] for b in known]))
+    before, plain, cautious = (
+        calibration_error(*certainties(*unseen, t)) for t in (1.0, every, cautious_temperature(known))
+    )
+    assert cautious < before / 2 < plain
+
+
+def test_blocks_with_few_pixels_or_too_modest_ones_do_not_raise_the_temperature() -> None:
+    blocks = [overconfident(seed, 1.0, 4000) for seed in range(8)]
+    slips = [(logits[:5], labels[:5] * 0) for logits, labels in (overconfident(99, 5.0, 10),) * 3]
+    modest = [overconfident(seed, 0.3, 4000) for seed in range(20, 28)]
+    assert cautious_temperature([*blocks, *slips]) == cautious_temperature(blocks) < 1.05
+    assert cautious_temperature([*blocks, *modest]) < 1.05
+    assert cautious_temperature(modest) == 1.0
 
 
 @settings(deadline=None, max_examples=25)

@@ -12,10 +12,14 @@ from terraseg.errors import UnreadableFile
 from terraseg.evaluate.compare import compare_maps
 from terraseg.evaluate.evaluate import evaluate_scenes
 from terraseg.evaluate.options import EvaluateOptions
+from terraseg.evaluate.parted import Splitting
 from terraseg.measure.accuracy import estimate_from_points
 from terraseg.measure.options import MeasureOptions
 from terraseg.pipeline.measuring import measure_files
+from terraseg.pixels.split import Neck
+from terraseg.report.accuracy import accuracy_section
 from terraseg.report.build import build_report
+from terraseg.report.content import ReportContent
 from terraseg.report.measures import read_measures
 from terraseg.report.scorefile import read_accuracy, read_comparison
 from terraseg.store.classmap import write_class_map
@@ -69,6 +73,24 @@ def test_objects_and_curves_are_those_of_the_scores(finished: Any) -> None:
         assert (line.truth, line.mapped, line.f1) == (told["truth"], told["mapped"], told["f1"])
         assert sum(truth for _, truth, _ in line.sizes) == line.truth
         assert dict(line.curve)[0.5] == line.f1
+
+
+def test_objects_of_a_class_that_is_split_have_two_rows(finished: Any, tmp_path: Path) -> None:
+    legend, scene = finished.dataset.legend, finished.dataset.scenes[0]
+    split = Splitting((Neck(legend.ids[-1], 0.95),))
+    pairs = [(scene, finished.scenes[0].map_path)]
+    options = EvaluateOptions(part="all")
+    value = evaluate_scenes(pairs, finished.dataset, options=options, split=split).to_json()
+    write_json(tmp_path / "scores.json", value)
+    accuracy = read_accuracy(tmp_path / "scores.json", finished.dataset)
+    assert accuracy is not None
+    told = value["total"]["shapes"][-1]["split"]
+    lines = {line.land_class.name: line.split for line in accuracy.objects}
+    assert lines[legend.names[-1]] == (told["mapped"], told["precision"], told["recall"], told["f1"])
+    assert sum(each is not None for each in lines.values()) == 1
+    page = str(accuracy_section(ReportContent("x", "y", legend, accuracy=accuracy)))
+    assert page.count(", split") == 1
+    assert "touching objects of the map are parted" in page
 
 
 def test_a_page_shows_all_that_was_found(finished: Any, measured: Path, tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from terraseg.shapes.arcs import Arcs
-from terraseg.shapes.crossings import crossing_arcs
+from terraseg.shapes.crossings import APART, crossing_arcs
 
 
 def lines(*points: list[tuple[float, float]]) -> Arcs:
@@ -52,6 +52,7 @@ def test_after_the_first_look_only_fresh_arcs_are_looked_at() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
+@example(2062)  # Two segments pass each other within a thousandth of a pixel.
 @settings(deadline=None, max_examples=60)
 def test_what_is_left_out_as_too_far_away_crosses_nothing(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -59,7 +60,7 @@ def test_what_is_left_out_as_too_far_away_crosses_nothing(seed: int) -> None:
     every = np.stack([starts, starts + rng.normal(0, 40, (40, 2))], axis=1)
     moved = rng.random(40) < 0.2
     segments = shapely.linestrings(every)
-    one, two = shapely.STRtree(segments).query(segments[moved], predicate="intersects")
+    one, two = shapely.STRtree(segments).query(segments[moved], predicate="dwithin", distance=APART)
     other = np.flatnonzero(moved)[one] != two
     expected = np.isin(np.arange(40), np.concatenate([np.flatnonzero(moved)[one][other], two[other]]))
     assert crossing_arcs(lines(*[list(map(tuple, e.tolist())) for e in every]), moved).tolist() == expected.tolist()

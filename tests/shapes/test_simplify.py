@@ -76,6 +76,21 @@ def test_what_is_round_neither_grows_nor_shrinks(radius: int) -> None:
     assert found == pytest.approx(sum(int(ids.sum()) for ids in discs), rel=0.01)
 
 
+def test_crowns_over_many_borders_neither_grow_nor_shrink() -> None:
+    """Their outlines are short arcs from border to border, of each of which a bit might stay with the crown."""
+    rows, cols = np.mgrid[:400, :400]
+    ids = (rows // 9 % 2).astype(np.uint8)
+    middles = np.stack(np.meshgrid(np.arange(12, 390, 16), np.arange(12, 390, 16)), axis=-1).reshape(-1, 2)
+    rng = np.random.default_rng(0)
+    for (row, col), radius in zip(
+        middles + rng.uniform(-1, 1, middles.shape), rng.uniform(4, 7, len(middles)), strict=True
+    ):
+        ids[np.hypot(rows - row, cols - col) < radius] = 2
+    raster = ClassArray(Grid(None, (1, 0, 0, 0, 1, 0), *ids.shape), LEGEND, ids)
+    polygons, classes = trace_map(raster, tolerance=1)
+    assert shapely.area(polygons[classes == 2]).sum() == pytest.approx((ids == 2).sum(), rel=5e-3)
+
+
 def test_neighbours_keep_one_border() -> None:
     rows, cols = np.mgrid[:40, :40]
     one, two = simple((cols * 2 > rows + 15).astype(np.uint8), 2)

@@ -13,9 +13,9 @@ from terraseg.core.classreader import ClassArray
 from terraseg.core.grid import Grid
 from terraseg.errors import BadOption
 from terraseg.pixels.necks import split_at_necks
+from terraseg.pixels.split import Neck, split_parts
 from terraseg.vectorize.options import VectorizeOptions
 from terraseg.vectorize.polygons import polygons_of
-from terraseg.vectorize.split import Neck, split_parts
 
 LEGEND = Legend((LandClass(0, "grass", "#009E73"), LandClass(1, "tree", "#0072B2"), LandClass(2, "house", "#AA0000")))
 
@@ -44,14 +44,14 @@ def test_cells_that_hold_every_clump_give_what_the_whole_gives(seed: int, cell: 
     """Clumps larger than a cell are seen in part, so only maps without any are compared."""
     ids = crowns(seed, count=16)
     whole = split_at_necks(ids == 1, neck=0.95)
-    with split_parts(map_of(ids), [Neck(1, 0.95)], cell=cell) as parts:
-        assert np.array_equal(pairs(parts.read(map_of(ids).grid.window)), pairs(whole))
+    parts = split_parts(map_of(ids), [Neck(1, 0.95)], np.zeros(ids.shape, np.int32), cell=cell)
+    assert np.array_equal(pairs(parts.read(map_of(ids).grid.window)), pairs(whole))
 
 
 def test_a_wood_larger_than_a_cell_has_no_borders_along_the_cells() -> None:
     ids = np.ones((100, 100), dtype=np.uint8)
-    with split_parts(map_of(ids), [Neck(1, 0.6)], cell=16) as parts:
-        assert len(np.unique(parts.read(map_of(ids).grid.window))) == 1
+    parts = split_parts(map_of(ids), [Neck(1, 0.6)], np.zeros(ids.shape, np.int32), cell=16)
+    assert len(np.unique(parts.read(map_of(ids).grid.window))) == 1
 
 
 def test_crowns_become_polygons_of_their_own_and_the_map_stays_a_coverage() -> None:

@@ -1,7 +1,6 @@
 """Touching objects parted all over a map of any size."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,6 @@ from terraseg.core.grid import Grid
 from terraseg.core.window import Window, cut
 from terraseg.pixels.necks import split_at_necks
 from terraseg.shapes.chains import linked
-from terraseg.store.scratch import scratch_array
 
 CELL = 512
 """Side of the cells in which objects are parted; each sees its neighbours all around it."""
@@ -25,7 +23,7 @@ FULL_CONFIDENCE = 254
 
 @dataclass(frozen=True)
 class Neck:
-    """Objects of a class, by its map id, part where they are narrower than `share` of their width."""
+    """Objects of a class, by its value in the raster, part where they are narrower than `share` of their width."""
 
     class_id: int
     share: float
@@ -44,11 +42,15 @@ class Parts:
         return self.names[self.numbers[window.slices]]
 
 
-@contextmanager
 def split_parts(
-    raster: ClassRaster, necks: Sequence[Neck], *, confidence: ByteRaster | None = None, cell: int = CELL
-) -> Iterator[Parts]:
-    """The objects of some classes of a map, for as long as the block runs; they lie in a scratch file.
+    raster: ClassRaster,
+    necks: Sequence[Neck],
+    numbers: NDArray[np.int32],
+    *,
+    confidence: ByteRaster | None = None,
+    cell: int = CELL,
+) -> Parts:
+    """The objects of some classes of a map, written into `numbers` (height, width), which are 0 at first: a scratch file.
 
     With a `confidence`, the probability of the class at each pixel, objects part where that dips too.
 
@@ -57,25 +59,24 @@ def split_parts(
     has no edge there that it would not have elsewhere. Nothing depends on how the map is read later.
     """
     grid = raster.grid
-    with scratch_array((grid.height, grid.width), np.int32) as numbers:
-        count = 0
-        seams: list[NDArray[np.int64]] = []
-        for window in cut(grid.window, cell, cell):
-            around = window_around(window, cell).intersection(grid.window)
-            ids = raster.read(around)
-            sure = None if confidence is None else _probability(confidence.read(around))
-            inner = window.shifted(-around.row, -around.col)
-            for neck in necks:
-                found = _objects(ids == neck.class_id, neck.share, inner, sure)
-                seams.append(_over_seams(found, inner, around, grid))
-                own = found[inner.slices]
-                seen, small = np.unique(own, return_inverse=True)
-                lowest = 0 if seen[0] == 0 else 1
-                renamed = small.reshape(own.shape) + lowest
-                place = numbers[window.slices]
-                place[renamed > 0] = (renamed + count)[renamed > 0]
-                count += int(renamed.max())
-        yield Parts(grid, numbers, _names(numbers, seams, count))
+    count = 0
+    seams: list[NDArray[np.int64]] = []
+    for window in cut(grid.window, cell, cell):
+        around = window_around(window, cell).intersection(grid.window)
+        ids = raster.read(around)
+        sure = None if confidence is None else _probability(confidence.read(around))
+        inner = window.shifted(-around.row, -around.col)
+        for neck in necks:
+            found = _objects(ids == neck.class_id, neck.share, inner, sure)
+            seams.append(_over_seams(found, inner, around, grid))
+            own = found[inner.slices]
+            seen, small = np.unique(own, return_inverse=True)
+            lowest = 0 if seen[0] == 0 else 1
+            renamed = small.reshape(own.shape) + lowest
+            place = numbers[window.slices]
+            place[renamed > 0] = (renamed + count)[renamed > 0]
+            count += int(renamed.max())
+    return Parts(grid, numbers, _names(numbers, seams, count))
 
 
 def window_around(window: Window, margin: int) -> Window:
