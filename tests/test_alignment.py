@@ -6,6 +6,7 @@ behind each path; its middle must be where it was.
 
 import json
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from pyproj import Transformer
 from terraseg.core.dataset import ANY, OUTSIDE, Dataset, Imagery, LabelRule, Scene
 from terraseg.core.grid import Grid
 from terraseg.core.polygons import VectorLabels
+from terraseg.core.scale import Scale, Working
 from terraseg.measure.zones import ground_by_zone, zones_of_districts
 from terraseg.predict.options import PredictOptions
 from terraseg.predict.ready import made_ready
@@ -40,6 +42,7 @@ ON_GROUND = {"EPSG:32637": GSD, "EPSG:3857": GSD, "EPSG:4326": GSD / 111_000}
 POLYGONS = LabelRule("polygons", ((OUTSIDE,), (ANY,)))
 IDS = LabelRule("ids", ((str(DARK),), (str(BRIGHT),)))
 BANDS = ("band_1",)
+SIZES = [Fraction(1), Fraction(3, 2), Fraction(8, 7), Fraction(5, 7), Fraction(1, 2)]
 
 
 @dataclass(frozen=True)
@@ -173,18 +176,20 @@ def test_a_raster_placed_by_points_shows_what_the_polygons_say(
 
 
 @on_many
-@given(example=examples(), reduction=st.integers(1, 3))
+@given(example=examples(), reduction=st.integers(1, 3), rows=st.sampled_from(SIZES), cols=st.sampled_from(SIZES))
 def test_training_sees_labels_on_what_they_name(
-    tmp_path_factory: pytest.TempPathFactory, example: Example, reduction: int
+    tmp_path_factory: pytest.TempPathFactory, example: Example, reduction: int, rows: Fraction, cols: Fraction
 ) -> None:
+    """At every scale that scenes are brought to, by a factor of its own along either axis."""
     folder = tmp_path_factory.mktemp("d")
     scene = scene_of(example, folder, write_polygon(example, folder / "l.geojson"))
-    dataset, cache = dataset_of(scene, POLYGONS), folder / "cache"
-    with training_scenes(dataset, cache, cache_gb=1.0, fill=(0.0,), reduction=lambda _: reduction) as (copied,):
+    dataset, way = dataset_of(scene, POLYGONS), Working(Scale(rows, cols), reduction)
+    with training_scenes(dataset, folder / "cache", cache_gb=1.0, fill=(0.0,), working=lambda _: way) as (copied,):
         pixels, labels = copied.read(copied.scene.grid.window)
         bright = pixels[0] > (DARK + BRIGHT) / 2
         assert apart(middle(bright), middle(labels == 1)) < 0.5
-        assert apart(middle(labels == 1) * reduction, example.shape) < 0.5 * reduction
+        factors = np.array([float(way.total.cols), float(way.total.rows)])
+        assert apart(middle(labels == 1) * factors, example.shape) < 0.5 * max(1.0, *factors)
 
 
 @settings(max_examples=8, deadline=None)

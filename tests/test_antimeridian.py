@@ -226,3 +226,35 @@ def test_control_points_across_180_place_a_raster(tmp_path: Path, jumps: bool) -
                 point.x = (point.x + 180) % 360 - 180
             dataset.gcps = points, crs
     assert read_facts(path).grid.same_place(grid)
+
+
+WORLDS = {
+    "from -180 to 180": Grid("EPSG:4326", (0.02, 0.0, -180.0, 0.0, -0.02, -10.0), 700, 18_000),
+    "from 0 to 360": Grid("EPSG:4326", (0.02, 0.0, 0.0, 0.0, -0.02, -10.0), 700, 18_000),
+}
+WIDE = {
+    "UTM zone 60": Grid("EPSG:32760", (2000.0, 0.0, X - 1e5, 0.0, -2000.0, Y + 8e4), 80, 100),
+    "UTM zone 1": Grid("EPSG:32701", (2000.0, 0.0, 1.0e5, 0.0, -2000.0, Y + 8e4), 80, 100),
+    "170 to 190": Grid("EPSG:4326", (0.2, 0.0, 170.0, 0.0, -0.2, LAT + 4), 40, 100),
+    "-190 to -170": Grid("EPSG:4326", (0.2, 0.0, -190.0, 0.0, -0.2, LAT + 4), 40, 100),
+    "mostly beyond": Grid("EPSG:4258", (0.1, 0.0, 179.0, 0.0, -0.1, LAT + 4), 80, 100),
+    "about Greenwich": Grid("EPSG:4326", (0.2, 0.0, -10.0, 0.0, -0.2, LAT + 4), 40, 100),
+}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("name", WIDE)
+def test_label_rasters_of_the_whole_world_are_found_on_both_sides(tmp_path: Path, name: str, world: str) -> None:
+    """Each pixel's label is the one at its centre's longitude, however many turns away the raster counts it."""
+    own, grid = WORLDS[world], WIDE[name]
+    values = np.random.default_rng(1).integers(0, 2, (35, 900)).repeat(20, axis=0).repeat(20, axis=1).astype(np.uint8)
+    labels = write_tiff(tmp_path / "labels.tif", values[None], own)
+    found = burnt(grid, labels, tmp_path, LabelRule("ids", (("0",), ("1",))))
+    rows, cols = np.mgrid[: grid.height, : grid.width] + 0.5
+    lon, lat = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform(*grid.to_map(rows, cols))
+    west = own.transform[2]
+    down, across = own.to_pixel((np.asarray(lon) - west) % 360 + west, lat)
+    wanted = values[np.floor(down).astype(int), np.floor(across).astype(int) % own.width]
+    assert (found != VOID).all()
+    # GDAL's warp approximates a projection to an eighth of a pixel.
+    assert (found != wanted).mean() < 0.005

@@ -1,6 +1,7 @@
 """The house's rules on imports, held by reading the source."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,3 +91,26 @@ def test_torch_stays_upstairs() -> None:
 def test_light_entrances_load_no_heavy_library(statement: str, absent: tuple[str, ...]) -> None:
     code = f"import sys\n{statement}\nloaded = [m for m in {absent!r} if m in sys.modules]\nassert not loaded, loaded"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+MOST_FIELDS = 12
+# The design gives imagery, labels and classes one table, [data]: users look for a key there, not for the kind that it is of.
+MORE_FIELDS = {"DataOptions"}
+
+
+def test_a_table_of_the_project_file_has_few_fields_and_explains_each() -> None:
+    wrong = []
+    for path in (PACKAGE / room / "options.py" for room in FLOORS if FLOORS[room] == FLOORS["train"]):
+        if not path.exists():
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ClassDef) or not node.name.endswith("Options"):
+                continue
+            settings = [part for part in node.body if isinstance(part, ast.AnnAssign)]
+            named = [part.target for part in settings if not ast.unparse(part.annotation).endswith("Options")]
+            fields = [target.id for target in named if isinstance(target, ast.Name)]
+            words = set(re.findall(r"\w+", ast.get_docstring(node) or ""))
+            wrong += [f"{node.name}.{name} is not explained" for name in fields if name not in words]
+            if len(fields) > MOST_FIELDS and node.name not in MORE_FIELDS:
+                wrong.append(f"{node.name} has {len(fields)} fields")
+    assert not wrong, wrong

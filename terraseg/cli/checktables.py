@@ -110,14 +110,24 @@ def print_inspection(found: "Inspection", *, files: bool) -> None:
 
 def _print_scenes(found: "Inspection", screen: "Console") -> None:
     table = Table(box=None, pad_edge=False)
-    for column in ("scene", "part", "valid", "labelled", "offset px", "largest classes"):
+    resampled = any(scene.brought for scene in found.scenes)
+    for column in (
+        "scene",
+        "part",
+        "valid",
+        "labelled",
+        "offset px",
+        *(["pixels"] if resampled else []),
+        "largest classes",
+    ):
         table.add_column(column, justify="right" if column in ("valid", "labelled", "offset px") else "left")
     for scene in found.scenes[:SHOWN_ROWS]:
         valid, labelled = (
             "-" if share is None else f"{share:.1%}" for share in (scene.valid_share, scene.labelled_share)
         )
         offset = "-" if scene.offset_px is None else f"{scene.offset_px[0]:+d}, {scene.offset_px[1]:+d}"
-        table.add_row(scene.name, scene.role, valid, labelled, offset, _largest(scene, found.classes))
+        size = [scene.brought or "as they are"] if resampled else []
+        table.add_row(scene.name, scene.role, valid, labelled, offset, *size, _largest(scene, found.classes))
     _print_rows(table, len(found.scenes), screen)
 
 

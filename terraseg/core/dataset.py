@@ -8,6 +8,7 @@ from terraseg.core.classes import VOID, Legend
 from terraseg.core.coding import Coding
 from terraseg.core.drawing import AS_THEY_ARE, Drawing
 from terraseg.core.grid import Grid
+from terraseg.core.scale import SAME, PixelSize, Scale, scale_to, usual_pixel
 from terraseg.core.spectral import SpectralIndices
 from terraseg.core.window import Window
 
@@ -144,15 +145,16 @@ class Scene:
             return (self.grid.window,) if self.is_test else ()
         return self.train if role == "train" else self.validation
 
-    def reduced(self, factor: int) -> "Scene":
-        """The scene in pixels of `factor` times the size, with the windows that are left of its own."""
-        if factor == 1:
+    def reduced(self, scale: Scale) -> "Scene":
+        """The scene in pixels of another size, with the windows that are left of its own."""
+        if scale == SAME:
             return self
+        rows, cols = scale.rows, scale.cols
         train, validation = (
-            tuple(small for w in windows if not (small := w.reduced(factor)).is_empty)
+            tuple(small for w in windows if not (small := w.reduced(rows, cols)).is_empty)
             for windows in (self.train, self.validation)
         )
-        return replace(self, grid=self.grid.reduced(factor), train=train, validation=validation)
+        return replace(self, grid=self.grid.reduced(rows, cols), train=train, validation=validation)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -217,6 +219,16 @@ class Dataset:
     def sensed_bands(self) -> tuple[str, ...]:
         """The bands that the files hold, without the indices."""
         return self.bands if self.indices is None else self.bands[: -len(self.indices.names) or None]
+
+    @property
+    def usual_pixel(self) -> PixelSize | None:
+        """The pixel of its middle scene by size, to which training brings the others; None where no scene has a CRS."""
+        return usual_pixel(scene.grid for scene in self.scenes)
+
+    def scales(self) -> dict[str, Scale]:
+        """By scene how training brings its pixels to the usual one."""
+        size = self.usual_pixel
+        return {scene.name: SAME if size is None else scale_to(size, scene.grid) for scene in self.scenes}
 
     @property
     def files(self) -> tuple[str, ...]:

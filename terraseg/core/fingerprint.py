@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from terraseg.core.imagery import ImageryFacts
+from terraseg.core.scale import simple
 from terraseg.core.split import Overlap
 
 
@@ -53,7 +54,8 @@ class ObjectFacts:
 class Fingerprint:
     """The facts of a data set: bands, pixel type, scenes, and how many training pixels each class has.
 
-    `gsd_m` is the median ground sample distance of the scenes that have a CRS, `gsd_range_m` the smallest and the largest.
+    `gsd_m` is the ground sample distance of the middle one of the scenes that have a CRS, to which training brings the
+    others; `gsd_range_m` are the smallest and the largest. `brought_pixels` are the training pixels at `gsd_m`.
     `class_scenes` counts the scenes in which each class occurs. `valid_pixels` and `nodata_share` are over the labelled
     scenes. `autocorrelation_px` is the distance at which two pixels have little more in common than any two (median over
     the scenes; 0 when it was not measured), `autocorrelation_m` the same on the ground. Objects are in `object_unit`. Where
@@ -84,6 +86,22 @@ class Fingerprint:
     labelled_pixels: int = 0
     imagery: ImageryFacts | None = None
     sensed_dtype: str = ""
+    brought_pixels: int = 0
+
+    @property
+    def aspect(self) -> float:
+        """A pixel's width on the ground over its height; 1 where that is not known."""
+        return 1.0 if self.imagery is None else self.imagery.aspect
+
+    @property
+    def model_pixels(self) -> int:
+        """Training pixels of the size that the model will know."""
+        return self.brought_pixels or self.train_pixels
+
+    @property
+    def scene_sides(self) -> tuple[tuple[int, int], ...]:
+        """Height and width of each scene in pixels of the size that the model will know."""
+        return tuple(_sides(scene, self.gsd_m) for scene in self.scenes)
 
     @property
     def class_shares(self) -> tuple[float, ...]:
@@ -113,3 +131,8 @@ class Fingerprint:
         )
         fields["overlaps"] = tuple(Overlap.from_json(o) for o in value.get("overlaps", ()))
         return Fingerprint(**fields)
+
+
+def _sides(scene: SceneFacts, gsd_m: float | None) -> tuple[int, int]:
+    factor = 1 if gsd_m is None or scene.gsd_m is None else simple(gsd_m / scene.gsd_m)
+    return max(1, int(scene.height / factor)), max(1, int(scene.width / factor))

@@ -1,6 +1,7 @@
 """The pixel grid of a raster: where on the ground each pixel lies."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -95,11 +96,15 @@ class Grid:
         a, b, _, d, e, _ = self.transform
         return Grid(self.crs, (a, b, float(xs), d, e, float(ys)), window.height, window.width)
 
-    def reduced(self, factor: int) -> "Grid":
-        """The grid in pixels of `factor` times the size; a remainder below and to the right is left out."""
+    def reduced(self, rows: Fraction | int, cols: Fraction | int) -> "Grid":
+        """The grid in pixels of `rows` times the height and `cols` times the width.
+
+        A remainder below and to the right is left out. Raises `ValueError` where not one pixel is left.
+        """
         a, b, c, d, e, f = self.transform
-        transform = (a * factor, b * factor, c, d * factor, e * factor, f)
-        return Grid(self.crs, transform, self.height // factor, self.width // factor)
+        down, across = float(rows), float(cols)
+        size = self.window.reduced(rows, cols)
+        return Grid(self.crs, (a * across, b * down, c, d * across, e * down, f), size.height, size.width)
 
     def same_place(self, other: "Grid", tolerance: float = 0.01) -> bool:
         """True when both have one size, one CRS and corners that agree to `tolerance` of a pixel."""

@@ -3,16 +3,19 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from terraseg.core.grid import Grid
+from terraseg.core.scale import PixelSize, Working, scale_to
+
 
 @dataclass(frozen=True)
 class Plan:
     """The settings of a training run, each with a reason in one line under its name in `reasons`.
 
-    What is seen: the network works on pixels of `gsd_m` metres, `reduction` pixels of the imagery along either axis
-    (scenes of another ground sample distance are reduced by their own factor); `gsd_m` is None without a CRS. `crop` is
-    in these working pixels, `tile` and `overlap` of prediction are in the imagery's own. `batch` patches make an
-    optimizer step, in `accumulate` parts. `centred_share` of them are cut around a pixel of a class, all classes alike
-    and all scenes that hold it; the others fall uniformly.
+    What is seen: the network works on pixels of `gsd_m` metres, `reduction` pixels of the model along either axis; scenes
+    of another ground sample distance are brought to the model's first. `gsd_m` is None without a CRS, `aspect` is a
+    pixel's width over its height. `crop` is in these working pixels, `tile` and `overlap` of prediction are in the
+    model's. `batch` patches make an optimizer step, in `accumulate` parts. `centred_share` of them are cut around a pixel
+    of a class, all classes alike and all scenes that hold it; the others fall uniformly.
 
     How long: exactly one of `steps`, optimizer steps, and `time_budget_s`, seconds of wall time, is set.
     `validate_every` counts steps between two validations (0: as often as the budget allows, about twelve times a run);
@@ -44,6 +47,7 @@ class Plan:
     seed: int
     reasons: dict[str, str] = field(default_factory=dict)
     gsd_m: float | None = None
+    aspect: float = 1.0
     reduction: int = 1
     loss: dict[str, float] = field(default_factory=lambda: {"ce": 1.0})
     class_weights: tuple[float, ...] | None = None
@@ -57,11 +61,11 @@ class Plan:
     accumulate: int = 1
     gradient_clip: float = 0.0
 
-    def reduction_at(self, gsd_m: float | None) -> int:
-        """Pixels, along either axis, of a scene of that ground sample distance that make one working pixel."""
-        if self.gsd_m is None or gsd_m is None:
-            return self.reduction
-        return max(1, round(self.gsd_m / gsd_m))
+    def working(self, grid: Grid) -> Working:
+        """How a scene is brought to working pixels; one without a CRS is reduced as it is."""
+        if self.gsd_m is None:
+            return Working(reduction=self.reduction)
+        return Working(scale_to(PixelSize(self.gsd_m / self.reduction, self.aspect), grid), self.reduction)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""

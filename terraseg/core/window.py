@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from fractions import Fraction
+from math import ceil, floor
 
 
 @dataclass(frozen=True, order=True)
@@ -45,14 +47,14 @@ class Window:
         """Row and column slices for an array that starts at pixel (0, 0)."""
         return slice(self.row, self.row_stop), slice(self.col, self.col_stop)
 
-    def reduced(self, factor: int) -> "Window":
-        """The window in pixels of `factor` times the size: those that lie wholly in it.
+    def reduced(self, rows: Fraction | int, cols: Fraction | int) -> "Window":
+        """The window in pixels of `rows` times the height and `cols` times the width: those that lie wholly in it.
 
-        >>> Window(3, 4, 10, 9).reduced(2)
-        Window(row=2, col=2, height=4, width=4)
+        >>> Window(3, 4, 10, 9).reduced(2, Fraction(1, 2))
+        Window(row=2, col=8, height=4, width=18)
         """
-        row, col = -(-self.row // factor), -(-self.col // factor)
-        height, width = self.row_stop // factor - row, self.col_stop // factor - col
+        row, col = ceil(self.row / Fraction(rows)), ceil(self.col / Fraction(cols))
+        height, width = floor(self.row_stop / Fraction(rows)) - row, floor(self.col_stop / Fraction(cols)) - col
         return Window(row, col, max(0, height), max(0, width))
 
     def magnified(self, factor: int) -> "Window":

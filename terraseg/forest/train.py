@@ -82,7 +82,7 @@ def train_forest(
     chosen = options or ForestOptions()
     say = progress or (lambda _share, _text: None)
     spec = _spec(dataset, fingerprint, plan, chosen)
-    arguments: dict[str, Any] = {"cache_gb": cache_gb, "fill": spec.mean, "reduction": plan.reduction_at}
+    arguments: dict[str, Any] = {"cache_gb": cache_gb, "fill": spec.mean, "working": plan.working}
     with training_scenes(dataset, run.cache, **arguments) as scenes:
         patches = draw_patches(scenes, chosen.pixels, plan.seed)
         ground = Ground(scenes, spec, plan, feature_runner(spec), Lock())

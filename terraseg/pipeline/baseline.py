@@ -20,7 +20,7 @@ from terraseg.store.rundir import read_json, write_json
 if TYPE_CHECKING:
     from terraseg.evaluate.evaluate import Evaluation
 
-PLANNED = ("reduction", "gsd_m", "tile", "overlap", "seed", "augment")
+PLANNED = ("reduction", "gsd_m", "aspect", "tile", "overlap", "seed", "augment")
 """The settings of the plan that a forest goes by."""
 
 

@@ -1,9 +1,11 @@
 """The rules that turn facts into a plan. Each gives a value and its reason in one line; none touches a file or a device."""
 
 import math
+from fractions import Fraction
 
 from terraseg.core.fingerprint import Fingerprint
 from terraseg.core.plan import Hardware, Plan
+from terraseg.core.scale import PixelSize, Scale, scale_text, simple
 from terraseg.errors import BadOption
 from terraseg.nets.loss_options import balanced_weights
 from terraseg.plan.architecture import Candidate, architecture, rounds_of
@@ -22,6 +24,8 @@ from terraseg.plan.view import (
 
 QUALITY_S = {"fast": 180.0, "balanced": 600.0, "best": 3600.0}
 VALIDATIONS = 12
+SHOWN = 3
+"""Scenes of another pixel size that are named."""
 
 
 def make_plan(
@@ -35,7 +39,7 @@ def make_plan(
     reduction = choices["reduction"].value
     step_pixels = (choices["crop"].value * reduction) ** 2 * choices["batch"].value
     choices["steps"], choices["time_budget_s"] = _length(facts, options.train, step_pixels)
-    seconds, pixels = choices["time_budget_s"].value, facts.train_pixels / reduction**2
+    seconds, pixels = choices["time_budget_s"].value, facts.model_pixels / reduction**2
     network = architecture(machine, options.train, start, pixels=pixels, seconds=seconds)
     choices |= _network(network, options.train) | _learning(facts, machine, options)
     choices |= _varying(facts, options, _rounds(choices, facts, machine))
@@ -48,10 +52,10 @@ def _rounds(choices: dict[str, Choice], facts: Fingerprint, machine: Hardware) -
     reduction, steps, budget = (choices[name].value for name in ("reduction", "steps", "time_budget_s"))
     if steps is not None:
         step_pixels = (choices["crop"].value * reduction) ** 2 * choices["batch"].value
-        return float(steps * step_pixels / max(1, facts.train_pixels))
+        return float(steps * step_pixels / max(1, facts.model_pixels))
     if not machine.timings:
         return 0.0
-    return rounds_of(machine.timings[0], facts.train_pixels / reduction**2, budget)
+    return rounds_of(machine.timings[0], facts.model_pixels / reduction**2, budget)
 
 
 def _varying(facts: Fingerprint, options: TrainingOptions, rounds: float) -> dict[str, Choice]:
@@ -71,7 +75,8 @@ def _seeing(facts: Fingerprint, machine: Hardware, options: TrainingOptions) -> 
     worked = None if facts.gsd_m is None else facts.gsd_m * reduction.value
     return {
         "reduction": reduction,
-        "gsd_m": Choice(worked, "the imagery's ground sample distance times the reduction" if worked else ""),
+        "gsd_m": Choice(worked, _brought(facts) if worked else ""),
+        "aspect": Choice(facts.aspect, "the width of the imagery's pixels on the ground over their height"),
         "crop": crop,
         "batch": batch,
         "accumulate": accumulate_of(batch.value, crop.value, machine, sample),
@@ -81,6 +86,23 @@ def _seeing(facts: Fingerprint, machine: Hardware, options: TrainingOptions) -> 
             64 * reduction.value, "neighbouring tiles share it, and their probabilities are blended there"
         ),
     }
+
+
+def _brought(facts: Fingerprint) -> str:
+    """Where the working ground sample distance comes from, and what becomes of scenes that have another."""
+    why = "the imagery's ground sample distance times the reduction"
+    size = PixelSize(facts.gsd_m or 1.0, facts.aspect)
+    changed = [
+        f"{scene.name} {text}"
+        for scene in facts.scenes
+        if scene.gsd_m is not None and (text := scale_text(_alike(simple(size.gsd_m / scene.gsd_m)), scene.gsd_m, size))
+    ]
+    more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+    return f"{why}; brought to it: {', '.join(changed[:SHOWN])}{more}" if changed else why
+
+
+def _alike(factor: Fraction) -> Scale:
+    return Scale(factor, factor)
 
 
 def _learning(facts: Fingerprint, machine: Hardware, options: TrainingOptions) -> dict[str, Choice]:
@@ -164,7 +186,7 @@ def _length(facts: Fingerprint, options: TrainOptions, step_pixels: int) -> tupl
     if options.steps is not None:
         return settled(options.steps), Choice(None, "")
     if options.epochs is not None:
-        steps = options.epochs * max(1, math.ceil(facts.train_pixels / step_pixels))
+        steps = options.epochs * max(1, math.ceil(facts.model_pixels / step_pixels))
         return Choice(steps, f"{options.epochs} times as many patches as cover the training pixels"), Choice(None, "")
     if options.time_budget:
         return Choice(None, ""), settled(seconds(options.time_budget))

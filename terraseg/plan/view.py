@@ -52,7 +52,7 @@ def crop_of(facts: Fingerprint, options: SampleOptions, reduction: int, *, on_gp
     if options.crop is not None:
         return settled(options.crop)
     wanted, reason = _wanted_crop(None if facts.gsd_m is None else facts.gsd_m * reduction, on_gpu=on_gpu)
-    typical = int(np.median([min(scene.height, scene.width) for scene in facts.scenes])) // reduction
+    typical = int(np.median([min(sides) for sides in facts.scene_sides])) // reduction
     if typical >= 2 * wanted:
         return Choice(wanted, reason)
     crop = max(32, min(wanted, typical // 64 * 32))
@@ -128,7 +128,7 @@ def augment_of(facts: Fingerprint, options: SampleOptions, *, rounds: float) -> 
 
 def tile_of(facts: Fingerprint, reduction: int) -> Choice:
     """Side of a prediction tile in pixels of the imagery."""
-    largest = max(max(scene.height, scene.width) for scene in facts.scenes)
+    largest = max(max(sides) for sides in facts.scene_sides)
     if largest <= 384 * reduction:
         return Choice(256 * reduction, "the scenes are small")
     side = max(256 * reduction, min(512 * reduction, LARGEST_TILE // reduction * reduction))

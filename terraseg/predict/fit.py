@@ -8,10 +8,11 @@ from terraseg.core.imagery import ImageryFacts
 from terraseg.core.modelspec import ModelSpec
 from terraseg.errors import BandMismatch
 from terraseg.predict.bands import match_bands
-from terraseg.predict.resampling import COARSE
 from terraseg.predict.sample import RasterSample
 from terraseg.predict.values import Finding, gdal_type, judge_values, ratios, scale_cure, scale_differs, spans
 
+COARSE = 1.5
+"""Pixels further apart than this factor are remarked on where they are not resampled."""
 ALIKE = 4.0
 """Values within this factor of each other are of one scale, on a bright day and on a dull one."""
 
@@ -105,8 +106,7 @@ def _resolution_notes(spec: ModelSpec, gsd_m: float | None) -> tuple[str, ...]:
     if spec.gsd_m is None or gsd_m is None:
         return ()
     factor = gsd_m / spec.gsd_m
-    span = spec.imagery.gsd_range_m if spec.imagery is not None else None
-    if max(factor, 1 / factor) < COARSE or (span is not None and span[0] / COARSE < gsd_m < span[1] * COARSE):
+    if max(factor, 1 / factor) < COARSE:
         return ()
     how = f"{factor:.1f} times coarser" if factor > 1 else f"{1 / factor:.1f} times finer"
     return (

@@ -13,11 +13,12 @@ import shapely
 
 from terraseg.core.dataset import Imagery
 from terraseg.core.modelspec import ModelSpec
+from terraseg.core.scale import Scale, reach_of
 from terraseg.core.scorer import Scorer
 from terraseg.errors import NoOverlap
 from terraseg.predict.fit import judge_raster, settle
 from terraseg.predict.options import InputOptions
-from terraseg.predict.resampling import Scale, plan_scale, rescaled, scale_note
+from terraseg.predict.resampling import plan_scale, rescaled, scale_note
 from terraseg.predict.sample import sample_raster
 from terraseg.predict.tiles import FittedSource
 from terraseg.store.raster import RasterReader, open_raster
@@ -58,7 +59,8 @@ def made_ready(imagery: Imagery, scorer: Scorer, options: InputOptions | None = 
         scale = plan_scale(scorer.spec, reader.grid) if options.resample == "auto" else None
         notes = (*reader.notes, *_fit_notes(scorer.spec, reader, options))
         area = _area(reader, options)
-        source = FittedSource(reader, scorer.spec.dtype, area)
+        reach = 0 if scale is None else reach_of(scale.times(scorer.spec.reduction))
+        source = FittedSource(reader, scorer.spec.dtype, area, reach)
         tags = _tags(imagery, scale, area)
         if scale is None:
             yield Ready(source, scorer, notes, tags)

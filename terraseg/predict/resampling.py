@@ -5,7 +5,7 @@ The sweep works on the raster's own grid throughout: lattice, blending, validity
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil, gcd, isqrt, lcm, sqrt
+from math import ceil, gcd, isqrt, lcm
 from typing import Any
 
 import numpy as np
@@ -13,74 +13,42 @@ from numpy.typing import NDArray
 
 from terraseg.core.grid import Grid
 from terraseg.core.modelspec import ModelSpec
+from terraseg.core.scale import SAME, PixelSize, Scale, scale_to
 from terraseg.core.scorer import Scorer
 from terraseg.errors import GridMismatch
 from terraseg.pixels.resample import Array, resampled
 from terraseg.predict.tiles import mirror
 from terraseg.predict.values import number
 
-COARSE = 1.5
-"""Ground sample distances further apart than this factor are resampled."""
 SLACK = 1.01
 """Room in the bounds on factors for what a map projection does to lengths."""
 FURTHEST = 8.0
 """Beyond this factor nothing is resampled: what a model learnt to see is less than a pixel, or the map mostly made up."""
-FINEST_PART = 8
 LARGEST_TILE, SCORE_BYTES = 1024, 40_000_000
 """Bounds on the side of a tile in raster pixels, and on the scores of one, where the raster is finer."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Raster pixels to a pixel of the model, downwards and across: above 1 where the raster is finer."""
-
-    rows: Fraction
-    cols: Fraction
-
-    @property
-    def mean(self) -> float:
-        """The geometric mean of both."""
-        return sqrt(self.rows * self.cols)
 
 
 def plan_scale(spec: ModelSpec, grid: Grid) -> Scale | None:
     """How a raster is to be resampled for a model; None where its pixels are of the model's size, or either is unknown.
 
-    The model's size is that of a training pixel, its shape on the ground included; where the training scenes were of
-    several, a raster within their range is left as it is. Raises `GridMismatch` beyond a factor of `FURTHEST`.
+    The model's size is that of a training pixel, its shape on the ground included: training brings its scenes to it in
+    the same way. Raises `GridMismatch` beyond a factor of `FURTHEST`, unless scenes of such pixels were trained on.
     """
-    sides = grid.pixel_size_m
-    if spec.gsd_m is None or sides is None:
+    if spec.gsd_m is None:
         return None
-    shape = sqrt(spec.imagery.aspect if spec.imagery is not None else 1.0)
-    factors = (spec.gsd_m / shape / sides[0], spec.gsd_m * shape / sides[1])
-    if _is_near(spec, sides, factors):
+    look = spec.imagery
+    scale = scale_to(PixelSize(spec.gsd_m, 1.0 if look is None else look.aspect), grid)
+    if scale == SAME:
         return None
-    furthest = max(max(f, 1 / f) for f in factors)
-    if furthest > FURTHEST * SLACK:
+    factors = float(scale.rows), float(scale.cols)
+    if max(max(f, 1 / f) for f in factors) > FURTHEST * SLACK and not _was_trained_on(spec, grid):
         raise GridMismatch(_too_far(spec, grid, factors))
-    return Scale(*(_simple(f) for f in factors))
+    return scale
 
 
-def _is_near(spec: ModelSpec, sides: tuple[float, float], factors: tuple[float, float]) -> bool:
-    if all(max(f, 1 / f) * SLACK < COARSE for f in factors):
-        return True
-    span = spec.imagery.gsd_range_m if spec.imagery is not None else None
-    if span is None or span[1] < span[0] * COARSE:
-        return False
-    skewed = max(factors[0] / factors[1], factors[1] / factors[0]) >= COARSE
-    return not skewed and span[0] / COARSE < sqrt(sides[0] * sides[1]) < span[1] * COARSE
-
-
-def _simple(factor: float) -> Fraction:
-    """A factor as a fraction of small numbers, so that whole tiles of both sizes line up.
-
-    >>> _simple(2.02), _simple(0.4)
-    (Fraction(2, 1), Fraction(2, 5))
-    """
-    if factor >= 1:
-        return Fraction(factor).limit_denominator(FINEST_PART)
-    return 1 / Fraction(1 / factor).limit_denominator(FINEST_PART)
+def _was_trained_on(spec: ModelSpec, grid: Grid) -> bool:
+    span, gsd = spec.imagery.gsd_range_m if spec.imagery is not None else None, grid.gsd_m
+    return span is not None and gsd is not None and span[0] / SLACK < gsd < span[1] * SLACK
 
 
 def _too_far(spec: ModelSpec, grid: Grid, factors: tuple[float, float]) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from terraseg.core.grid import Grid
 from terraseg.core.modelspec import ModelSpec
 from terraseg.core.window import Window
+from terraseg.pixels.resample import filled_near
 from terraseg.pixels.tiling import Lattice
 
 
@@ -69,12 +70,14 @@ class Cast:
 class FittedSource:
     """A raster made ready for a model: its pixels in the type `dtype`, and with an `area` a map of that alone.
 
-    What lies outside the area is read, so that the model sees what surrounds it, and is nodata in the map.
+    What lies outside the area is read, so that the model sees what surrounds it, and is nodata in the map. Where its pixels
+    are to be resampled, and not in whole squares, those that are not valid are filled by the valid ones within `reach`.
     """
 
     source: RasterSource
     dtype: str
     area: Inside | None = None
+    reach: int = 0
 
     @property
     def grid(self) -> Grid:
@@ -110,8 +113,9 @@ class Tile:
 def read_tile(source: RasterSource, lattice: Lattice, spec: ModelSpec, place: tuple[int, int]) -> Tile:
     """The tile at `place` (row, column), in the model's dtype.
 
-    Invalid pixels, and single values that are not finite, become the model's mean of their band, which it sees as zero.
-    Beyond the edge of the raster its pixels are mirrored, below and to the right.
+    Invalid pixels, and single values that are not finite, become the model's mean of their band, which it sees as zero, or
+    with the `reach` of a `FittedSource` the mean of the valid ones near them. Beyond the edge of the raster its pixels are
+    mirrored, below and to the right.
     """
     window = lattice.window(*place)
     area = source.area if isinstance(source, FittedSource) else None
@@ -122,7 +126,10 @@ def read_tile(source: RasterSource, lattice: Lattice, spec: ModelSpec, place: tu
     mapped = patch.valid if inside is None else patch.valid & inside
     if not mapped.any():
         return Tile(*place, window, None, mapped)
-    pixels = mirror(fill(patch.pixels, patch.valid, spec.mean), lattice.tile)
+    pixels = fill(patch.pixels, patch.valid, spec.mean)
+    if isinstance(source, FittedSource) and source.reach:
+        pixels = filled_near(pixels, patch.valid, source.reach)
+    pixels = mirror(pixels, lattice.tile)
     return Tile(*place, window, pixels.astype(spec.dtype, copy=False), mapped)
 
 

@@ -171,11 +171,6 @@ def _scene_notes(rows: Sequence[SceneRow]) -> list[str]:
     crss = {row.facts.grid.crs or "none" for row in rows}
     if len(crss) > 1:
         notes.append(f"the scenes have {len(crss)} coordinate reference systems: each is handled in its own")
-    gsds = [gsd for row in rows if (gsd := row.facts.grid.gsd_m) is not None]
-    if gsds and max(gsds) > 1.5 * min(gsds):
-        notes.append(
-            f"ground sample distances range from {min(gsds):.3g} to {max(gsds):.3g} m: training mixes them as they are"
-        )
     alpha = [row.name for row in rows if row.facts.has_alpha]
     if alpha:
         notes.append(f"{len(alpha)} of {len(rows)} scenes have an alpha band: it marks valid pixels and is no channel")

@@ -40,7 +40,7 @@ def measure_fingerprint(dataset: Dataset, survey: Survey) -> Fingerprint:
     valid = sum(survey.valid.get(s.name, s.grid.height * s.grid.width) for s in labelled)
     gsds = [gsd for s in dataset.scenes if (gsd := s.grid.gsd_m) is not None]
     on_ground = bool(train) and all(scene.grid.crs is not None for scene, _ in train)
-    reach = measured_reach(usable_scenes(dataset, survey), survey)
+    size, reach = dataset.usual_pixel, measured_reach(usable_scenes(dataset, survey), survey)
     classes, trained = len(dataset.legend), _kind_pixels(dataset, survey, "train")
     totals = [survey.counts[s.name].sum(axis=(0, 1))[:classes] for s in labelled]
     return Fingerprint(
@@ -51,7 +51,7 @@ def measure_fingerprint(dataset: Dataset, survey: Survey) -> Fingerprint:
         class_pixels=trained[:classes],
         train_pixels=sum(w.height * w.width for _, w in train),
         validation_pixels=sum(w.height * w.width for _, w in dataset.labelled("validation")),
-        gsd_m=float(np.median(gsds)) if gsds else None,
+        gsd_m=None if size is None else size.gsd_m,
         gsd_range_m=(min(gsds), max(gsds)) if gsds else None,
         validation_class_pixels=_kind_pixels(dataset, survey, "validation")[:classes],
         class_scenes=tuple(int(n) for n in np.sum([total > 0 for total in totals], axis=0)),
@@ -66,7 +66,15 @@ def measure_fingerprint(dataset: Dataset, survey: Survey) -> Fingerprint:
         labelled_pixels=_labelled(trained, dataset),
         imagery=imagery,
         sensed_dtype="" if dataset.indices is None else dataset.indices.dtype,
+        brought_pixels=_brought(train, dataset),
     )
+
+
+def _brought(train: Sequence[tuple[Scene, Window]], dataset: Dataset) -> int:
+    """Training pixels once each scene is brought to the usual size."""
+    scales = dataset.scales()
+    whole = [w.reduced(scales[scene.name].rows, scales[scene.name].cols) for scene, w in train]
+    return sum(w.height * w.width for w in whole)
 
 
 def class_warnings(facts: Fingerprint) -> tuple[str, ...]:
@@ -146,8 +154,9 @@ def band_facts(dataset: Dataset, train: Sequence[tuple[Scene, Window]]) -> tuple
         raise EmptyDataset(
             "no training pixel is valid: all are nodata; check nodata under [data] and the masks of the imagery"
         )
+    size = dataset.usual_pixel
     quantiles = tuple(tuple(float(v) for v in band) for band in statistics.percentiles(QUANTILES))
-    imagery = ImageryFacts(quantiles, _typical(shares), *_pixel_sides([scene for scene, _ in train]))
+    imagery = ImageryFacts(quantiles, _typical(shares), _gsd_range(train), 1.0 if size is None else size.aspect)
     facts = zip(dataset.bands, statistics.mean, statistics.std, *(imagery.at(p) for p in (1, 50, 99)), strict=True)
     return tuple(BandFacts(name, *(float(value) for value in values)) for name, *values in facts), imagery
 
@@ -160,13 +169,10 @@ def _typical(shares: Sequence[float]) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _pixel_sides(scenes: Sequence[Scene]) -> tuple[tuple[float, float] | None, float]:
-    """The range of ground sample distances, None without a CRS, and the median of a pixel's width over its height."""
-    sides = [size for scene in scenes if (size := scene.grid.pixel_size_m) is not None]
-    if not sides:
-        return None, 1.0
-    gsds = [float(np.sqrt(height * width)) for height, width in sides]
-    return (min(gsds), max(gsds)), float(np.median([width / height for height, width in sides]))
+def _gsd_range(train: Sequence[tuple[Scene, Window]]) -> tuple[float, float] | None:
+    """The range of ground sample distances, None without a CRS."""
+    gsds = [gsd for scene, _ in train if (gsd := scene.grid.gsd_m) is not None]
+    return (min(gsds), max(gsds)) if gsds else None
 
 
 def _object_facts(

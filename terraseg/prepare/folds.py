@@ -1,6 +1,6 @@
 """Cross-validation over the ground: the data set parted several times, so that every labelled pixel judges once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from terraseg.core.dataset import Dataset, Scene
 from terraseg.core.window import Window
 from terraseg.errors import BadOption
 from terraseg.prepare.blocks import pixels_in
-from terraseg.prepare.split import PATCH, assign, joined_groups, measured_reach, usable_scenes
+from terraseg.prepare.split import PATCH, assign, joined_groups, measured_reach, patch_sides, usable_scenes
 from terraseg.prepare.survey import Survey, lattice_edges
 
 LEAST_STRIP = 64
@@ -37,7 +37,7 @@ def fold_splits(dataset: Dataset, survey: Survey, folds: int, *, patch: int = PA
         units = [[(s, s.grid.window) for s in usable if joined[s.name] == group] for group in groups]
         bound = [[n] for n in range(len(units))]
     else:
-        units, bound = _strips(usable, survey, folds, patch)
+        units, bound = _strips(usable, survey, folds, patch_sides(dataset, patch))
     if len(units) < folds:
         raise BadOption(
             f"{folds} folds of {len(units)} small scene(s): pass --folds {max(2, len(units))}, or larger scenes"
@@ -55,7 +55,7 @@ def fold_splits(dataset: Dataset, survey: Survey, folds: int, *, patch: int = PA
 
 
 def _strips(
-    usable: Sequence[Scene], survey: Survey, folds: int, patch: int
+    usable: Sequence[Scene], survey: Survey, folds: int, patches: Mapping[str, int]
 ) -> tuple[list[list[Part]], list[list[int]]]:
     """Every scene in strips across its longer side; and for each scene the units that must go to different folds.
 
@@ -71,7 +71,7 @@ def _strips(
             units.append([(scene, whole)])
             bound.append([len(units) - 1])
             continue
-        rounds = 2 if longer >= 2 * folds * (patch + 2 * reach.gap_of(scene)) else 1
+        rounds = 2 if longer >= 2 * folds * (patches[scene.name] + 2 * reach.gap_of(scene)) else 1
         edges = lattice_edges(longer, rounds * folds).tolist()
         for turn in range(rounds):
             first = len(units)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from terraseg.core.dataset import Dataset, Scene
+from terraseg.core.scale import scale_text
 from terraseg.core.split import Overlap, SplitReport
 from terraseg.core.window import Window
 from terraseg.errors import TerrasegError
@@ -15,7 +16,7 @@ from terraseg.prepare.blocks import area_of
 from terraseg.prepare.labelfacts import LabelFacts, declared_class_notes, label_facts
 from terraseg.prepare.leaks import near_training
 from terraseg.prepare.nodata import look_at_nodata
-from terraseg.prepare.split import split_dataset
+from terraseg.prepare.split import patch_sides, split_dataset
 from terraseg.prepare.survey import Survey, survey_dataset
 from terraseg.store.header import read_facts
 from terraseg.store.labels import open_labels
@@ -26,6 +27,10 @@ NEAR_DUPLICATE = 0.9
 SURE_ENOUGH = 1.5
 """Offsets in pixels from which a setting is offered to those who ask."""
 SHOWN = 5
+SLIGHT = 0.01
+"""Less than this is what a map projection does to lengths."""
+FAR = 8.0
+"""Prediction resamples by at most this factor (see docs/fit.md)."""
 
 Progress = Callable[[int, int], None]
 
@@ -36,7 +41,8 @@ class SceneCheck:
     among the labelled.
 
     `nodata` is the value that means so, "alpha" where a band says it, None where nothing does. `offset_px` is by how many
-    pixels down and right its labels lie beside what they show, None where that cannot be told.
+    pixels down and right its labels lie beside what they show, None where that cannot be told. `brought` says how training
+    changes the size of its pixels, "" where it does not.
     """
 
     name: str
@@ -54,6 +60,7 @@ class SceneCheck:
     labelled_share: float | None = None
     class_shares: tuple[float, ...] = ()
     offset_px: tuple[int, int] | None = None
+    brought: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,7 @@ def inspect_dataset(
     files = _inspect_labels(dataset, said)
     usable = _without_unreadable(dataset, said)
     usable = _inspect_nodata(usable, said)
+    _inspect_sizes(usable, said)
     offsets = _inspect_offsets(usable, said, thorough=align)
     survey = _surveyed(usable, said, progress)
     if survey is None:
@@ -186,6 +194,38 @@ def _inspect_nodata(dataset: Dataset, said: _Said) -> Dataset:
     return replace(dataset, scenes=tuple(kept))
 
 
+def _inspect_sizes(dataset: Dataset, said: _Said) -> None:
+    """Says what becomes of scenes whose pixels are of another size than those of the middle one."""
+    size, brought = dataset.usual_pixel, _brought(dataset)
+    if size is None:
+        return
+    told = [f"{name} {text}" for name, text in brought.items() if text]
+    if told:
+        more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
+        said.notes.append(
+            f"training works on one ground sample distance, {size.gsd_m:.3g} m, that of the middle scene: "
+            f"{', '.join(told[:SHOWN])}{more}; their maps keep their own grids"
+        )
+    kept = [s.grid.gsd_m or size.gsd_m for s in dataset.scenes if not brought[s.name]]
+    off = max((abs(gsd / size.gsd_m - 1) for gsd in kept), default=0.0)
+    if off > SLIGHT:
+        said.notes.append(f"pixels that differ from {size.gsd_m:.3g} m by up to {off:.0%} are trained on as they are")
+    far = [s.name for s in dataset.scenes if 1 / dataset.scales()[s.name].mean > FAR]
+    if far:
+        said.warnings.append(
+            f"{', '.join(far[:SHOWN])}: more than {FAR:.0f} times coarser than the middle scene's {size.gsd_m:.3g} m: its "
+            "objects are less than a pixel; train a model of its own on it, or leave it out under images"
+        )
+
+
+def _brought(dataset: Dataset) -> dict[str, str]:
+    """By scene how the size of its pixels is changed."""
+    size, scales = dataset.usual_pixel, dataset.scales()
+    if size is None:
+        return dict.fromkeys(scales, "")
+    return {s.name: scale_text(scales[s.name], s.grid.gsd_m or size.gsd_m, size) for s in dataset.scenes}
+
+
 def _inspect_offsets(dataset: Dataset, said: _Said, *, thorough: bool) -> dict[str, Misalignment]:
     found: dict[str, Misalignment] = {}
     for scene in dataset.scenes:
@@ -243,7 +283,7 @@ def _surveyed(dataset: Dataset, said: _Said, progress: Progress | None) -> Surve
 def _inspect_split(split: Dataset, survey: Survey, report: SplitReport, patch: int, said: _Said) -> int:
     """Says what the split gives rise to; the number of validation pixels near training ground."""
     said.warnings += report.warnings
-    near = near_training(split, survey.overlaps, patch)
+    near = near_training(split, survey.overlaps, patch_sides(split, patch))
     total = sum(area_of(s.validation) for s in split.scenes)
     if near:
         names = ", ".join(list(near)[:SHOWN]) + (", ..." if len(near) > SHOWN else "")
@@ -283,8 +323,11 @@ def _inspected(
     survey: Survey | None = None,
 ) -> Inspection:
     windows = {role: [area_of(s.windows(role)) for s in dataset.scenes] for role in ("train", "validation")}
+    brought = _brought(dataset)
     return Inspection(
-        scenes=tuple(_row(scene, dataset, offsets, survey) for scene in dataset.scenes),
+        scenes=tuple(
+            replace(_row(scene, dataset, offsets, survey), brought=brought[scene.name]) for scene in dataset.scenes
+        ),
         labels=files,
         classes=dataset.legend.names,
         class_pixels=() if survey is None else _class_pixels(dataset, survey),

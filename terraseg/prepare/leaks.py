@@ -1,6 +1,6 @@
 """Ground that training shares with what judges it: found, counted, and named."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from terraseg.core.dataset import Dataset, Scene
 from terraseg.core.split import Overlap
@@ -65,10 +65,11 @@ def forced_leaks(dataset: Dataset, overlaps: Sequence[Overlap]) -> tuple[list[st
     return warnings, total
 
 
-def near_training(dataset: Dataset, overlaps: Sequence[Overlap], patch: int) -> dict[str, int]:
+def near_training(dataset: Dataset, overlaps: Sequence[Overlap], patches: Mapping[str, int]) -> dict[str, int]:
     """Validation pixels by scene that lie less than a training patch away from training ground, or on it; without zeros.
 
-    Distances are along rows and columns, in pixels of the validation scene; ground that other scenes show too counts.
+    `patches` are the sides of one by scene, in its pixels. Distances are along rows and columns; ground that other scenes
+    show too counts.
     """
     by_name = {s.name: s for s in dataset.scenes}
     near: dict[str, int] = {}
@@ -77,7 +78,7 @@ def near_training(dataset: Dataset, overlaps: Sequence[Overlap], patch: int) -> 
             trained = list(scene.train)
             for name, overlap in partners(scene.name, overlaps):
                 trained += [project(window, by_name[name], scene, overlap) for window in by_name[name].train]
-            reached = [grown(window, patch) for window in trained]
+            reached = [grown(window, patches[scene.name]) for window in trained]
             pixels = area_of(scene.validation) - area_of(without(scene.validation, reached))
             near |= {scene.name: pixels} if pixels else {}
     return near

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from itertools import combinations
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,8 +67,8 @@ def split_dataset(
 
     `validation` are scene names or patterns, ("none",) to train on everything, or empty to choose: with at least
     `ENOUGH_GROUPS` groups that share no ground, whole groups that hold about a fifth of the labelled pixels in the mixture
-    of the whole; else about a fifth of some scenes, a tenth of all ground, in blocks that hold a patch of `patch` pixels,
-    with a gap between the sides. Ground that a test scene shows is never trained on.
+    of the whole; else about a fifth of some scenes, a tenth of all ground, in blocks that hold a patch of `patch` of the
+    model's pixels, with a gap between the sides. Ground that a test scene shows is never trained on.
     """
     usable = usable_scenes(dataset, survey)
     if tuple(validation) == (NONE,):
@@ -82,12 +83,17 @@ def split_dataset(
         held: Held = {s.name: (s.grid.window,) for s in usable if joined[s.name] in chosen}
         how = f"{len(chosen)} of {len(groups)} groups of scenes ({len(held)} scenes) judge the training"
         return _reported(dataset, survey, usable, held, how)
-    held = _fewest(_within(usable, survey, patch), usable, survey)
+    held = _fewest(_within(usable, survey, patch_sides(dataset, patch)), usable, survey)
     blocks = max(len(windows) for windows in held.values()) if held else 0
     what = "a strip of about a fifth" if blocks <= 1 else "about a fifth, in strips or blocks,"
     which = "every scene judges" if len(held) == len(usable) else f"{len(held)} of the {len(usable)} scenes judges"
     how = f"with {len(groups)} group(s) of scenes, {what} of {which} the training"
     return _reported(dataset, survey, usable, held, how)
+
+
+def patch_sides(dataset: Dataset, patch: int) -> dict[str, int]:
+    """By scene the side in its own pixels of a patch of `patch` pixels of the size to which training brings it."""
+    return {name: ceil(patch * scale.mean) for name, scale in dataset.scales().items()}
 
 
 def usable_scenes(dataset: Dataset, survey: Survey) -> list[Scene]:
@@ -150,7 +156,7 @@ def choose_groups(groups: Sequence[str], joined: Mapping[str, str], counts: Bloc
     return set(min(candidates, key=cost))
 
 
-def _within(usable: Sequence[Scene], survey: Survey, patch: int) -> dict[str, tuple[Window, ...]]:
+def _within(usable: Sequence[Scene], survey: Survey, patches: Mapping[str, int]) -> dict[str, tuple[Window, ...]]:
     """Validation windows of every scene; a scene that mostly shows the ground of an earlier one takes the same ground."""
     reach = measured_reach(usable, survey)
     by_name = {scene.name: scene for scene in usable}
@@ -164,11 +170,15 @@ def _within(usable: Sequence[Scene], survey: Survey, patch: int) -> dict[str, tu
         ]
         whole = scene.grid.window
         windows = tuple(
-            w for w in same if min(w.height, w.width) >= min(patch, whole.height // 4, whole.width // 4) > 0
+            w
+            for w in same
+            if min(w.height, w.width) >= min(patches[scene.name], whole.height // 4, whole.width // 4) > 0
         )
         disjoint = all(a.intersection(b).is_empty for a, b in combinations(windows, 2))
         if not windows or not disjoint or area_of(windows) > area_of((whole,)) // 3:
-            windows = choose_windows(whole, survey.counts[scene.name], patch=patch, gap=reach.gap_of(scene))
+            windows = choose_windows(
+                whole, survey.counts[scene.name], patch=patches[scene.name], gap=reach.gap_of(scene)
+            )
         held[scene.name] = windows
     return held
 

@@ -19,11 +19,13 @@ from numpy.typing import DTypeLike, NDArray
 from terraseg.core.classes import VOID
 from terraseg.core.coding import Coding
 from terraseg.core.dataset import Dataset, Scene
+from terraseg.core.grid import Grid
+from terraseg.core.scale import UNTOUCHED, Working
 from terraseg.core.window import Window, cut
-from terraseg.errors import UnknownClass
-from terraseg.pixels.reduce import reduced_labels, reduced_masks, reduced_pixels
-from terraseg.store.labels import LabelReader, open_labels
-from terraseg.store.raster import RasterReader, open_raster
+from terraseg.errors import GridMismatch
+from terraseg.store.blocks import Block, BlockSource, fill_values
+from terraseg.store.labels import open_labels
+from terraseg.store.raster import open_raster
 
 FORMAT = 2
 CELL = 16
@@ -32,7 +34,6 @@ BLOCK = 64 * CELL
 BLOCK_BYTES = 128 * 2**20
 SPARE_DISK = 256 * 2**20
 
-Block = tuple[NDArray[Any], NDArray[np.uint8]]
 log = logging.getLogger(__name__)
 
 
@@ -81,7 +82,7 @@ class WindowedScene:
     """A scene read window by window from its own files, whose handles stay open."""
 
     scene: Scene
-    source: "BlockSource"
+    source: BlockSource
     counts: NDArray[np.uint16]
 
     def read(self, window: Window) -> Block:
@@ -89,52 +90,23 @@ class WindowedScene:
         return self.source.read(window)
 
 
-@dataclass(frozen=True, eq=False)
-class BlockSource:
-    """Open imagery and labels of one scene, read together, `reduction` of its pixels as one along either axis."""
-
-    raster: RasterReader
-    labels: LabelReader
-    fill: NDArray[Any]
-    name: str
-    coding: Coding
-    reduction: int = 1
-
-    def read(self, window: Window) -> Block:
-        """Pixels and labels of a window of reduced pixels, as `TrainingScene.read` gives them."""
-        pixels, labels = self._read_whole(window.magnified(self.reduction))
-        refuse_unknown(labels, self.coding, self.name)
-        if self.reduction == 1:
-            return pixels, labels
-        reduce = reduced_masks if self.coding.overlapping else reduced_labels
-        return reduced_pixels(pixels, self.reduction), reduce(labels, self.reduction, self.coding.classes)
-
-    def _read_whole(self, window: Window) -> Block:
-        patch = self.raster.read(window)
-        labels = np.array(self.labels.read(window), dtype=np.uint8)
-        pixels = patch.pixels.astype(self.fill.dtype, copy=False)
-        if not patch.valid.all():
-            labels[~patch.valid] = VOID
-            pixels[:, ~patch.valid] = self.fill[:, None]
-        return pixels, labels
-
-
 @dataclass(frozen=True)
 class CachePlace:
-    """Where a scene lies in the cache, how many of its pixels become one, and whether its arrays are kept `whole`."""
+    """Where a scene lies in the cache, how it is brought to working pixels, and whether its arrays are kept `whole`."""
 
     entry: Path
     scene: Scene
-    reduction: int
+    working: Working
     whole: bool
 
 
-Reduction = Callable[[float | None], int]
+Sizing = Callable[[Grid], Working]
+"""Tells of a scene's grid how it is brought to working pixels."""
 
 
-def unreduced(gsd_m: float | None) -> int:  # noqa: ARG001  # a Reduction
+def as_it_is(grid: Grid) -> Working:  # noqa: ARG001  # a Sizing
     """Every pixel for itself."""
-    return 1
+    return UNTOUCHED
 
 
 @contextmanager
@@ -144,24 +116,24 @@ def training_scenes(
     *,
     cache_gb: float,
     fill: Sequence[float],
-    reduction: Reduction = unreduced,
+    working: Sizing = as_it_is,
     note: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[TrainingScene, ...]]:
     """The labelled scenes that have training or validation windows, open, in the order of the data set.
 
     Scenes are copied into `folder` while they fit into `cache_gb` (10^9 bytes) and on the disk; the others are read from
     their own files. A copy is reused while its files, the label rule, the bands and the fill stay the same; copies of
-    anything else are removed. `fill` holds a value a band for pixels that are not valid. `reduction` tells for a ground
-    sample distance how many pixels of a scene become one: the scenes come with grid and windows in these. `note` hears a
-    line for each scene that is being copied or is left out of the cache.
+    anything else are removed. `fill` holds a value a band for pixels that are not valid. `working` tells for a grid how a
+    scene is brought to working pixels: the scenes come with grid and windows in these. `note` hears a line for each scene
+    that is being copied or is left out of the cache. Raises `GridMismatch` for a scene smaller than one working pixel.
     """
     say = note if note is not None else log.info
     labelled = [s for s in dataset.scenes if s.labels is not None and (s.train or s.validation)]
-    factors = [reduction(scene.grid.gsd_m) for scene in labelled]
-    sizes = [scene_bytes(s.reduced(k), dataset) for s, k in zip(labelled, factors, strict=True)]
+    factors = [working(scene.grid) for scene in labelled]
+    sizes = [scene_bytes(_worked(s, k), dataset) for s, k in zip(labelled, factors, strict=True)]
     whole = fitting(sizes, round(cache_gb * 1e9))
     wanted = [
-        CachePlace(folder / entry_name(s, dataset, fill, whole=w, reduction=k), s, k, w)
+        CachePlace(folder / entry_name(s, dataset, fill, whole=w, working=k), s, k, w)
         for s, k, w in zip(labelled, factors, whole, strict=True)
     ]
     folder.mkdir(parents=True, exist_ok=True)
@@ -209,12 +181,27 @@ def fitting(sizes: Sequence[int], limit: int) -> list[bool]:
     return taken
 
 
-def entry_name(scene: Scene, dataset: Dataset, fill: Sequence[float], *, whole: bool, reduction: int = 1) -> str:
+def _worked(scene: Scene, working: Working) -> Scene:
+    """The scene in working pixels."""
+    total, window = working.total, scene.grid.window
+    if window.reduced(total.rows, total.cols).is_empty:
+        raise GridMismatch(
+            f"{scene.name} has {window.height} x {window.width} pixels, and {float(total.rows):.3g} x {float(total.cols):.3g} "
+            "of them make one that training works on: leave it out under images, or set sample.reduction = 1"
+        )
+    return scene.reduced(total)
+
+
+def entry_name(
+    scene: Scene, dataset: Dataset, fill: Sequence[float], *, whole: bool, working: Working = UNTOUCHED
+) -> str:
     """The cache folder of a scene: its name and a hash of all that its arrays are made from."""
+    scale = working.total
+    size = scale.whole or [str(scale.rows), str(scale.cols), working.reduction]
     files = [*scene.imagery.paths, *(f"{p}.msk" for p in scene.imagery.paths), scene.labels or ""]
     files += [str(Path(scene.labels or "").with_suffix(".dbf")), *dataset.rule.drawing.extent]
     source = {
-        "format": [FORMAT, CELL, whole, reduction],
+        "format": [FORMAT, CELL, whole, size],
         "files": [[name, *_stamp(name)] for name in files],
         "imagery": scene.imagery.to_json(),
         "grid": scene.grid.to_json(),
@@ -246,7 +233,7 @@ def _remove_others(folder: Path, names: set[str]) -> None:
 
 def _open(place: CachePlace, dataset: Dataset, fill: Sequence[float], stack: ExitStack) -> TrainingScene:
     """The scene from its cache entry, which is written first where it is missing."""
-    entry, scene = place.entry, place.scene.reduced(place.reduction)
+    entry, scene = place.entry, place.scene.reduced(place.working.total)
     if not entry.exists():
         with ExitStack() as files:
             _write_entry(scene, _source(place, dataset, fill, files), entry, whole=place.whole)
@@ -263,20 +250,7 @@ def _source(place: CachePlace, dataset: Dataset, fill: Sequence[float], stack: E
     raster = stack.enter_context(open_raster(scene.imagery))
     labels = stack.enter_context(open_labels(scene, dataset))
     values = fill_values(fill, dataset.dtype)
-    return BlockSource(raster, labels, values, scene.name, dataset.coding, place.reduction)
-
-
-def fill_values(fill: Sequence[float], dtype: DTypeLike) -> NDArray[Any]:
-    """The fill of each band as a value of the pixel type, shape (bands,).
-
-    >>> fill_values([0.6, 300.0], "uint8")
-    array([  1, 255], dtype=uint8)
-    """
-    values = np.asarray(fill, dtype=np.float64)
-    kind = np.dtype(dtype)
-    if kind.kind in "iu":
-        values = np.clip(np.rint(values), np.iinfo(kind).min, np.iinfo(kind).max)
-    return values.astype(kind)
+    return BlockSource(raster, labels, values, scene.name, dataset.coding, place.working)
 
 
 def _write_entry(scene: Scene, source: BlockSource, entry: Path, *, whole: bool) -> None:
@@ -307,7 +281,7 @@ def _write_entry(scene: Scene, source: BlockSource, entry: Path, *, whole: bool)
 
 def _blocks(scene: Scene, source: BlockSource) -> Iterator[Window]:
     """The scene in strips of full width, which suits line-wise formats; narrower where a strip would be too large."""
-    column = BLOCK * source.reduction**2 * (len(source.fill) * source.fill.dtype.itemsize + 2)
+    column = BLOCK * source.bytes_a_pixel
     width = max(BLOCK, BLOCK_BYTES // column // CELL * CELL)
     return cut(scene.grid.window, BLOCK, width)
 
@@ -329,17 +303,6 @@ def _reserve(folder: Path, shape: tuple[int, int, int], dtype: DTypeLike) -> Blo
             os.posix_fallocate(file.fileno(), 0, (folder / name).stat().st_size)
         maps.append(array)
     return maps[0], maps[1]
-
-
-def refuse_unknown(labels: NDArray[np.uint8], coding: Coding, where: str) -> None:
-    """Raises `UnknownClass` for a byte that has no meaning and is not void; no such label comes as far as a loss."""
-    beyond = labels[(labels >= coding.codes) & (labels != VOID)]
-    if beyond.size:
-        what = "bit mask" if coding.overlapping else "class index"
-        raise UnknownClass(
-            f"the labels of {where} hold the {what} {beyond.max()}, and the legend has {coding.classes} classes: "
-            "correct the label rule in the project file"
-        )
 
 
 def cell_counts(labels: NDArray[np.uint8], coding: Coding) -> NDArray[np.uint16]:

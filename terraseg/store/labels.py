@@ -251,7 +251,7 @@ def _warped(source: Any, own: Grid, grid: Grid) -> WarpedVRT:
     """
     return WarpedVRT(
         source,
-        src_crs=warp_crs(own, grid.crs) or PLANE,
+        src_crs=warp_crs(own, grid) or PLANE,
         src_transform=Affine(*own.transform),
         crs=grid.crs or PLANE,
         transform=Affine(*grid.transform),

@@ -67,20 +67,23 @@ def _turns_between(labels: Grid, longitude: ArrayLike) -> NDArray[np.float64]:
     return np.round((np.asarray(longitude) - _middle(labels)) / TURN)
 
 
-def warp_crs(grid: Grid, target: str | None) -> str | None:
-    """The CRS of labels for a warp into another: degrees that reach beyond 180 are told to count on there.
+def warp_crs(labels: Grid, grid: Grid) -> str | None:
+    """The CRS of labels for a warp onto a grid: degrees are told to count on around the labels' middle where they must.
 
-    GDAL asks PROJ for longitudes from -180 to 180 and looks for them in the labels as they are.
+    GDAL asks PROJ for longitudes from -180 to 180, and between degrees for those that the grid counts, and looks for them in
+    the labels as they are. So it must where the labels reach beyond 180, and where a grid in degrees reaches beyond them.
     """
-    left, _, right, _ = grid.bounds
-    inside = left >= -HALF_TURN and right <= HALF_TURN
-    if grid.crs is None or target is None or inside or not is_degrees(grid.crs) or is_degrees(target):
-        return grid.crs
+    if labels.crs is None or grid.crs is None or not is_degrees(labels.crs):
+        return labels.crs
+    (left, _, right, _), (west, _, east, _) = labels.bounds, grid.bounds
+    inside = west >= left and east <= right if is_degrees(grid.crs) else left >= -HALF_TURN and right <= HALF_TURN
+    if inside:
+        return labels.crs
     with warnings.catch_warnings():
         # The short form loses names; what it keeps of the datum is what a raster needs.
         warnings.simplefilter("ignore", UserWarning)
-        short = parse_crs(grid.crs).to_proj4()
-    return f"{short.replace('+type=crs', '')} +lon_wrap={_middle(grid):.6f} +wktext"
+        short = parse_crs(labels.crs).to_proj4()
+    return f"{short.replace('+type=crs', '')} +lon_wrap={_middle(labels):.6f} +wktext"
 
 
 def _laid_over(own: Grid, grid: Grid, path: str) -> Grid:

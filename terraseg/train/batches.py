@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from terraseg.core.window import Window
-from terraseg.store.cache import Block, TrainingScene
+from terraseg.store.blocks import Block
+from terraseg.store.cache import TrainingScene
 from terraseg.train.sampling import Sampler, places
 
 Batch = tuple[Tensor, Tensor]

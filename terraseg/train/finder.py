@@ -63,7 +63,7 @@ def find_learning_rate(
             stack.enter_context(calm)
         module = build_module(dataset, fingerprint, plan).to(plan.device)
         scenes = stack.enter_context(
-            training_scenes(dataset, run.cache, cache_gb=CACHE_GB, fill=means(fingerprint), reduction=plan.reduction_at)
+            training_scenes(dataset, run.cache, cache_gb=CACHE_GB, fill=means(fingerprint), working=plan.working)
         )
         batches = make_batches(scenes, dataset, module)
         rates = [float(rate) for rate in np.geomspace(LOWEST, HIGHEST, steps)]

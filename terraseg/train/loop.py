@@ -115,8 +115,8 @@ def make_batches(
 
 
 def _scenes(task: Task) -> AbstractContextManager[tuple[TrainingScene, ...]]:
-    fill, reduction = means(task.fingerprint), task.plan.reduction_at
-    return training_scenes(task.dataset, task.run.cache, cache_gb=task.cache_gb, fill=fill, reduction=reduction)
+    fill, working = means(task.fingerprint), task.plan.working
+    return training_scenes(task.dataset, task.run.cache, cache_gb=task.cache_gb, fill=fill, working=working)
 
 
 def _taken_up(task: Task, plan: Plan, world: World) -> tuple[SegmentationModule, TrainingState, Checkpoint | None]:

@@ -17,8 +17,8 @@ def augmented_batch(task: Task, *, step: int = 0) -> tuple[NDArray[np.float32], 
     """
     module = build_module(task.dataset, task.fingerprint, task.plan, network=nn.Identity)
     module.step = step
-    fill, reduction = means(task.fingerprint), task.plan.reduction_at
-    opened = training_scenes(task.dataset, task.run.cache, cache_gb=task.cache_gb, fill=fill, reduction=reduction)
+    fill, working = means(task.fingerprint), task.plan.working
+    opened = training_scenes(task.dataset, task.run.cache, cache_gb=task.cache_gb, fill=fill, working=working)
     with opened as scenes:
         images, labels = module.prepared(*make_batches(scenes, task.dataset, module).batch(step))
     how = module.recipe.augmentation

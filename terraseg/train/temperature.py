@@ -52,7 +52,7 @@ def with_temperature(
     """
     if len(dataset.legend) < 2 and not trained.spec.overlapping:
         return trained
-    arguments: dict[str, Any] = {"cache_gb": cache_gb, "fill": means(fingerprint), "reduction": plan.reduction_at}
+    arguments: dict[str, Any] = {"cache_gb": cache_gb, "fill": means(fingerprint), "working": plan.working}
     with kept_generators(), training_scenes(dataset, run.cache, **arguments) as scenes:
         drawn = list(_drawn(trained, scenes, plan))
     if not drawn:

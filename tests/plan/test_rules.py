@@ -115,7 +115,7 @@ def with_objects(*objects: tuple[str, float], unit: str = "px", gsd_m: float | N
 )
 def test_the_narrowest_objects_say_how_far_imagery_is_reduced(facts: Fingerprint, reduction: int) -> None:
     plan = make_plan(facts, LAPTOP, TrainingOptions())
-    assert plan.reduction == plan.reduction_at(facts.gsd_m) == reduction
+    assert plan.reduction == reduction
     assert (plan.tile % reduction, plan.overlap % reduction) == (0, 0)
     assert plan.gsd_m == (None if facts.gsd_m is None else facts.gsd_m * reduction)
 

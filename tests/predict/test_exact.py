@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from terraseg.core.modelspec import ModelSpec
+from terraseg.core.scale import Scale
 from terraseg.errors import BadOption
 from terraseg.pixels.tiling import tile_order
 from terraseg.predict import exact
 from terraseg.predict.budget import plan_lattice
 from terraseg.predict.exact import exact_halo
 from terraseg.predict.options import PredictOptions
-from terraseg.predict.resampling import Scale, rescaled
+from terraseg.predict.resampling import rescaled
 from terraseg.predict.sweep import predict_raster
 from terraseg.predict.tiles import read_tile
 from terraseg.store.classmap import read_class_map

@@ -14,11 +14,12 @@ from scipy import ndimage
 from terraseg.core.dataset import Imagery
 from terraseg.core.grid import Grid
 from terraseg.core.imagery import ImageryFacts
+from terraseg.core.scale import Scale
 from terraseg.errors import GridMismatch
 from terraseg.pixels.resample import resampled
 from terraseg.predict.options import InputOptions, PredictOptions
 from terraseg.predict.ready import made_ready
-from terraseg.predict.resampling import Scale, plan_scale, rescaled
+from terraseg.predict.resampling import plan_scale, rescaled
 from terraseg.predict.sweep import predict_raster
 from terraseg.store.classmap import read_class_map
 from tests.makers import PointScorer, make_grid, make_raster, make_spec
@@ -26,15 +27,16 @@ from tests.makers import PointScorer, make_grid, make_raster, make_spec
 FACTS = ImageryFacts(((0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0),) * 3)
 
 
-@pytest.mark.parametrize("gsd", [0.34, 0.5, 0.74])
+@pytest.mark.parametrize("gsd", [0.475, 0.5, 0.53])
 def test_a_little_difference_is_left_alone(gsd: float) -> None:
     assert plan_scale(make_spec(), make_grid(gsd=gsd)) is None
 
 
 @pytest.mark.parametrize(
-    ("gsd", "factor"), [(0.25, 2), (1.0, Fraction(1, 2)), (0.2, Fraction(5, 2)), (0.75, Fraction(2, 3))]
+    ("gsd", "factor"),
+    [(0.25, 2), (1.0, Fraction(1, 2)), (0.2, Fraction(5, 2)), (0.75, Fraction(2, 3)), (0.44, Fraction(8, 7))],
 )
-def test_a_factor_of_one_and_a_half_is_resampled(gsd: float, factor: Fraction) -> None:
+def test_any_other_size_is_resampled(gsd: float, factor: Fraction) -> None:
     assert plan_scale(make_spec(), make_grid(gsd=gsd)) == Scale(Fraction(factor), Fraction(factor))
 
 
@@ -55,11 +57,12 @@ def test_pixels_in_degrees_are_measured_on_the_ground_along_both_axes() -> None:
     assert plan_scale(trained_alike, grid) is None
 
 
-def test_a_raster_within_the_range_of_the_training_scenes_is_left_alone() -> None:
-    spec = make_spec(gsd_m=0.5, imagery=replace(FACTS, gsd_range_m=(0.1, 2.0)))
-    assert plan_scale(spec, make_grid(gsd=0.1)) is None
-    assert plan_scale(spec, make_grid(gsd=1.9)) is None
-    assert plan_scale(spec, make_grid(gsd=3.5)) is not None
+def test_a_raster_like_a_training_scene_is_brought_to_the_model_s_size_as_that_was_however_far() -> None:
+    spec = make_spec(gsd_m=0.5, imagery=replace(FACTS, gsd_range_m=(0.05, 2.0)))
+    assert plan_scale(spec, make_grid(gsd=0.05)) == Scale(Fraction(10), Fraction(10))
+    assert plan_scale(spec, make_grid(gsd=2.0)) == Scale(Fraction(1, 4), Fraction(1, 4))
+    with pytest.raises(GridMismatch):
+        plan_scale(spec, make_grid(gsd=0.04))
 
 
 @pytest.mark.parametrize(("gsd", "cure"), [(10.0, "pass finer imagery"), (0.05, r"gdalwarp -tr 0\.5 0\.5 -r average")])

@@ -298,3 +298,21 @@ def test_a_mislabelled_crs_of_real_labels_is_found(tmp_path: Path) -> None:
     labels.write_text(json.dumps(text))
     problem = inspected(options, folder).problems[0]
     assert "their coordinates look like EPSG:4326" in problem
+
+
+def test_scenes_of_other_pixel_sizes_are_told_what_becomes_of_them(tmp_path: Path) -> None:
+    options = town(tmp_path)
+    for name, gsd in (("b", 0.31), ("c", 1.3), ("d", 0.52), ("e", 0.5), ("f", 0.5), ("g", 6.0)):
+        grid = make_grid(240, 240, gsd=gsd)
+        make_raster(tmp_path / f"images/{name}.tif", grid, pixels=picture_of(roofs(0, grid), grid))
+    found = inspected(options, tmp_path)
+    assert [scene.brought for scene in found.scenes[:4]] == [
+        "",
+        "averaged 0.31 -> 0.5 m",
+        "enlarged 2.6 times (1.3 -> 0.5 m)",
+        "",
+    ]
+    notes = " ".join(found.notes)
+    assert "one ground sample distance, 0.5 m, that of the middle scene: b averaged 0.31 -> 0.5 m, c enlarged" in notes
+    assert "pixels that differ from 0.5 m by up to 4% are trained on as they are" in notes
+    assert any(warning.startswith("g: more than 8 times coarser") for warning in found.warnings)

@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 from terraseg.core.classes import LandClass, Legend
 from terraseg.core.coding import Coding
 from terraseg.core.dataset import Dataset, Imagery, LabelRule, Scene
+from terraseg.core.scale import Working
 from terraseg.core.window import Window
 from terraseg.errors import UnknownClass
 from terraseg.store import cache
+from terraseg.store.blocks import fill_values, refuse_unknown
 from terraseg.store.cache import (
     CELL,
     CachedScene,
     WindowedScene,
     cell_counts,
-    fill_values,
     fitting,
-    refuse_unknown,
     training_scenes,
 )
 from terraseg.store.imagery import write_raster
@@ -101,7 +101,7 @@ def test_reduced_scenes_hold_means_and_commonest_classes(
     scene = make_scene(tmp_path, height=71, width=97)
     pixels, labels = expected(scene, "uint8")
     with training_scenes(
-        make_dataset(scene), tmp_path / "c", cache_gb=cache_gb, fill=FILL, reduction=lambda _: factor
+        make_dataset(scene), tmp_path / "c", cache_gb=cache_gb, fill=FILL, working=lambda _: Working(reduction=factor)
     ) as (found,):
         grid = found.scene.grid
         assert (grid.height, grid.width) == (71 // factor, 97 // factor)

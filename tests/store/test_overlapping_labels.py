@@ -12,6 +12,7 @@ from terraseg.core.classes import LandClass, Legend
 from terraseg.core.dataset import Dataset, Imagery, LabelRule, Scene
 from terraseg.core.grid import Grid
 from terraseg.core.polygons import PolygonTable
+from terraseg.core.scale import Working
 from terraseg.core.window import Window, cut
 from terraseg.errors import BandMismatch, UnknownClass
 from terraseg.pixels.burn import BurnLayer
@@ -166,6 +167,8 @@ def test_reduced_overlapping_labels_keep_both_classes(tmp_path: Path) -> None:
         "a", Imagery((str(tmp_path / "a.tif"),), ("red",)), str(tmp_path / "l.tif"), "a", grid, (grid.window,)
     )
     rule = LabelRule("ids", (("3",), ("3",), ()), overlapping=True)
-    opened = training_scenes(dataset_with(rule, scene), tmp_path / "c", cache_gb=1, fill=[7.0], reduction=lambda _: 2)
+    opened = training_scenes(
+        dataset_with(rule, scene), tmp_path / "c", cache_gb=1, fill=[7.0], working=lambda _: Working(reduction=2)
+    )
     with opened as (reduced,):
         assert (reduced.read(Window(0, 0, 16, 16))[1] == 3).all()

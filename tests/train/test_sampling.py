@@ -13,7 +13,8 @@ from terraseg.core.coding import Coding
 from terraseg.core.dataset import Imagery, Scene
 from terraseg.core.window import Window
 from terraseg.errors import EmptyDataset
-from terraseg.store.cache import Block, cell_counts
+from terraseg.store.blocks import Block
+from terraseg.store.cache import cell_counts
 from terraseg.train.sampling import make_sampler, places
 from tests.makers import make_grid
 
