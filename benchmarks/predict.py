@@ -239,7 +239,7 @@ def print_engines(found: dict[tuple[str, str], dict[str, Any]], options: argpars
         ceiling = 1 / (1 + rest * forward / (f["run"] / 1e6))
         aim = f" (aim {FASTER[precision]})" if engine == "openvino" and precision in FASTER else ""
         print(
-            f"  {engine:8} {precision:5} tile {f['tile']:.0f}: forward {forward:5.2f} Mpx/s, "
+            f"  {engine:8} {precision:5} tile {f['tile']}: forward {forward:5.2f} Mpx/s, "
             f"{forward / eager:4.2f} x eager{aim}; end to end {run:.3f} of it run (ceiling {ceiling:.3f}), "
             f"{own:.3f} own; start {f['start'][clock]:.2f} s, of which "
             f"{f['handed_cpu']:.2f} CPU s before the first tile; peak {f['peak_mb']:.0f} MB, {f['seconds']['cpu']:.1f} CPU s"

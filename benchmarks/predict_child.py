@@ -42,6 +42,7 @@ class Watched:
 
     def __init__(self, scorer: Any) -> None:
         self.scorer, self.spec, self.device = scorer, scorer.spec, scorer.device
+        self.room: float = getattr(scorer, "room", 1.0)
         self.first_at = self.first_cpu = 0.0
         self.handed_cpu = 0.0
         self.pixels = 0
@@ -88,7 +89,7 @@ def engine(options: argparse.Namespace) -> dict[str, Any]:
         "seconds": {"wall": wall, "cpu": cpu},
         "pixels": summary.pixels,
         "run": watched.pixels,
-        "tile": batches[0].shape[2],
+        "tile": " x ".join(map(str, batches[0].shape[2:])),
         "peak_mb": summary.peak_memory_mb,
         "device": scorer.device,
         "forward": forward_rate(scorer.score, batches),
@@ -105,7 +106,7 @@ def first_batches(scene: Path, scorer: Any) -> list[NDArray[Any]]:
     from terraseg.predict.tiles import read_tile
 
     with made_ready(Imagery((str(scene),), BANDS), scorer, InputOptions(fit="off", resample="off")) as ready:
-        lattice = plan_lattice(ready.source.grid, scorer.spec, PredictOptions())
+        lattice = plan_lattice(ready.source.grid, scorer.spec, PredictOptions(), room=getattr(scorer, "room", 1.0))
         places = list(tile_order(lattice.region))[:KEPT]
         tiles = [read_tile(ready.source, lattice, scorer.spec, place) for place in places]
     return [tile.pixels[None] for tile in tiles if tile.pixels is not None]

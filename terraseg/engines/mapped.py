@@ -121,3 +121,10 @@ def forget_pages(path: Path) -> None:
         if line.endswith(f" {name}") and "w" not in rights:
             first, last = (int(edge, 16) for edge in place.split("-"))
             advise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
+
+
+def release_heap() -> None:
+    """Gives back freed memory that the allocator keeps, where the system's can be told so (glibc)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

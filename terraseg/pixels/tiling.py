@@ -1,7 +1,9 @@
 """The lattice of prediction tiles: fixed over a raster, whatever part of it is worked on."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isqrt
 
 from terraseg.core.window import Window
 from terraseg.errors import BadOption
@@ -9,14 +11,15 @@ from terraseg.errors import BadOption
 
 @dataclass(frozen=True)
 class Axis:
-    """Tiles along one axis of `length` pixels: tile i starts at i * step, the last one is shifted back to end at the edge.
+    """Tiles along one axis of `length` pixels: as few as overlap by `overlap` or more, spread evenly from edge to edge.
 
-    With `snap` all tiles start on multiples of it: the last one then reaches beyond the edge by less than that.
+    What they have to spare is shared among all their overlaps. With `snap` all tiles start on multiples of it: the last one
+    then reaches beyond the edge by less than that.
 
     Each tile **owns** a half-open run of pixels, its cell; the cells cover the axis once. Around the border of two cells
-    both tiles count, over `ramp` pixels: tile i **reaches** from the start of its cell to `ramp` pixels into the next
-    one. So at most two tiles meet at a pixel, also where the shift or a large overlap lets more of them see it. With an
-    overlap beyond half the tile the ramp is one step long and stands in the middle of the overlap.
+    both tiles count, over `ramp` pixels in the middle of what both see: tile i **reaches** from the start of its cell to
+    `ramp` pixels into the next one. So at most two tiles meet at a pixel, also where a large overlap lets more of them see
+    it: the ramp is as long as the least overlap, or as the shortest way from one tile to the next.
 
     With `align` tiles do not fade: each cell is one tile's alone, half an overlap away from that tile's ends. Every tile then
     starts on a multiple of `align`, and the last one reaches from the last such place that gives it a whole tile to the edge.
@@ -51,13 +54,24 @@ class Axis:
 
     @property
     def step(self) -> int:
-        """Pixels from one tile to the next."""
+        """Pixels from one tile to the next, at most."""
         return self.tile - self.overlap
 
     @property
     def ramp(self) -> int:
         """Pixels over which one tile fades into the next."""
-        return 0 if self.align else min(self.overlap, self.step)
+        if self.align:
+            return 0
+        return min(self.overlap, self.size - max(self.overlaps, default=self.overlap))
+
+    @property
+    def overlaps(self) -> tuple[int, ...]:
+        """Pixels that each two neighbours share, in no order; none for a single tile."""
+        gaps = self.count - 1
+        if self.align or gaps == 0:
+            return (self.overlap,) * gaps
+        step, longer = divmod(self._last, gaps)
+        return (self.size - step * self.snap,) * (gaps - longer) + (self.size - (step + 1) * self.snap,) * longer
 
     @property
     def size(self) -> int:
@@ -71,12 +85,9 @@ class Axis:
 
     def span(self, index: int) -> tuple[int, int]:
         """The pixels that a tile sees, as (start, stop)."""
-        last = self.length - self.size
+        start = self._start(index)
         if self.align:
-            start = min(index * self.step, last)
-            start -= start % self.align
             return start, self.length if index == self.count - 1 else start + self.size
-        start = min(index * self.step, -(-last // self.snap) * self.snap)
         return start, min(start + self.size, self.length)
 
     def cell(self, index: int) -> tuple[int, int]:
@@ -102,34 +113,30 @@ class Axis:
             return range(0)
         return range(self._owner(start), self._owner(stop - 1) + 1)
 
+    @property
+    def _last(self) -> int:
+        """Where the last tile starts, in snaps."""
+        return -((self.size - self.length) // self.snap)
+
+    def _start(self, index: int) -> int:
+        if self.align:
+            return min(index * self.step, self.length - self.size) // self.align * self.align
+        gaps = max(1, self.count - 1)
+        return (2 * index * self._last + gaps) // (2 * gaps) * self.snap
+
     def _border(self, index: int) -> int:
         """Where cell `index` starts: in the middle of the overlap, less half the ramp."""
         if index <= 0:
             return 0
-        return self.length if index >= self.count else index * self.step + (self.overlap - self.ramp) // 2
+        if index >= self.count:
+            return self.length
+        if self.align:
+            return index * self.step + self.overlap // 2
+        start, before = self._start(index), self._start(index - 1) + self.size
+        return start + (before - start - self.ramp) // 2
 
     def _owner(self, pixel: int) -> int:
-        slack = (self.overlap - self.ramp) // 2
-        return min(max(0, (pixel - slack) // self.step), self.count - 1)
-
-
-def fitted_axis(length: int, longest: int, overlap: int, stride: int) -> Axis:
-    """The axis whose tiles, none longer than `longest`, run over the fewest pixels; tile and step are multiples of `stride`.
-
-    Tiles on a network's own stride give in their middle what one pass over the whole raster gives, and a tile of any other
-    size would be filled up to the next multiple inside. `overlap` is the least, and a multiple of the stride as well.
-
-    >>> axis = fitted_axis(6000, 896, 32, 32)
-    >>> axis.tile, axis.count, axis.span(6)
-    (896, 7, (5120, 6000))
-    """
-    most = longest // stride * stride - overlap
-    fewest = max(1, -(-(length - overlap) // max(stride, most)))
-    if fewest == 1:
-        return Axis(length, -(-length // stride) * stride, 0, snap=stride)
-    steps = {count: -(-(length - overlap) // (count * stride)) * stride for count in range(fewest, 2 * fewest + 1)}
-    step = min((count * (step + overlap), step) for count, step in steps.items())[1]
-    return Axis(length, step + overlap, overlap, snap=stride)
+        return bisect_right(range(1, self.count), pixel, key=self._border)
 
 
 @dataclass(frozen=True)
@@ -227,6 +234,59 @@ def square_lattice(height: int, width: int, *, tile: int, overlap: int, align: i
     Window(row=1, col=6, height=4, width=4)
     """
     return Lattice(Axis(height, tile, overlap, align, snap), Axis(width, tile, overlap, align, snap))
+
+
+COARSEST = 32
+"""Pixels in which the sides of fitted tiles are tried, where the stride is finer."""
+SEAM = 1 / 8
+"""Pixels across a seam, in strides, that come out otherwise than from the whole raster where nothing overlaps; half as many with
+every stride of overlap. Measured with a ResNet-34 and a U-Net's decoder."""
+WORTH = 10
+"""How much more work a pixel less that comes out otherwise is worth."""
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """One way to lay tiles along an axis: the pixels run for each of it, and those that come out otherwise."""
+
+    axis: Axis
+    work: float
+    off: float
+
+
+def fitted_lattice(height: int, width: int, *, largest: int, overlap: int, stride: int) -> Lattice:
+    """The lattice whose tiles, of `largest` pixels at most, run over few pixels and leave few that a whole pass would map
+    otherwise.
+
+    Tile and overlap are multiples of `stride`: tiles on a network's own stride give in their middle what one pass over the
+    whole raster gives, and a tile of any other size would be filled up to the next multiple inside. `overlap` is the least.
+    Tiles need not be square: of sides that fit the raster well, long ones have fewer seams.
+
+    >>> lattice = fitted_lattice(6000, 6000, largest=896 * 896, overlap=32, stride=32)
+    >>> lattice.tile, lattice.rows.count, lattice.rows.span(6), lattice.rows.ramp
+    ((896, 896), 7, (5120, 6000), 32)
+    """
+    rows, cols = (_fits(side, isqrt(largest), overlap, stride) for side in (height, width))
+    pairs = [(r, c) for r in rows for c in cols if r.axis.tile * c.axis.tile <= largest]
+    best = min(pairs, key=lambda pair: pair[0].work * pair[1].work + WORTH * (pair[0].off + pair[1].off))
+    return Lattice(best[0].axis, best[1].axis)
+
+
+def _fits(length: int, side: int, overlap: int, stride: int) -> list[_Fit]:
+    """Tiles of half to twice a side, and the least that the overlap leaves a stride of."""
+    whole, least = -(-length // stride) * stride, overlap + stride
+    unit = max(stride, COARSEST // stride * stride)
+    sides = {least, *range(max(least, side // 2 // unit * unit), min(2 * side, whole) + 1, unit)}
+    fits = [_fit(Axis(length, tile, overlap, snap=stride), stride) for tile in sorted(sides) if tile < whole]
+    return [*fits, _fit(Axis(length, whole, 0, snap=stride), stride)] if whole <= 2 * side else fits
+
+
+def _fit(axis: Axis, stride: int) -> _Fit:
+    return _Fit(axis, axis.count * axis.tile / axis.length, sum(_off(o, stride) for o in axis.overlaps) / axis.length)
+
+
+def _off(overlap: int, stride: int) -> float:
+    return float(SEAM * stride * 0.5 ** (overlap / stride))
 
 
 def tile_order(needed: Region) -> Iterator[tuple[int, int]]:

@@ -1,7 +1,6 @@
 """How a sweep is cut so that it stays within a memory budget."""
 
 from dataclasses import dataclass
-from math import isqrt
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from terraseg.core.grid import Grid
 from terraseg.core.modelspec import ModelSpec
 from terraseg.core.window import Window
 from terraseg.errors import BadOption
-from terraseg.pixels.tiling import Lattice, fitted_axis, square_lattice
+from terraseg.pixels.tiling import Lattice, fitted_lattice, square_lattice
 from terraseg.predict.cells import STRIP
 from terraseg.predict.memory import MEGABYTE
 from terraseg.predict.options import PredictOptions
@@ -32,8 +31,8 @@ USUAL_CACHE, LEAST_CACHE = 32 * MEGABYTE, 16 * MEGABYTE
 SLACK = 24 * MEGABYTE
 """What the allocator keeps, threads' stacks, code that is loaded late."""
 
-LONGER, SHORTER = 7 / 4, 1 / 2
-"""Tiles are longer and overlap less than the model's own where they stand on its stride: they agree better there."""
+LARGER, SHORTER = 49 / 16, 1 / 2
+"""Tiles have more pixels and overlap less than the model's own where they stand on its stride: they agree better there."""
 SCORE_BYTES = 20_000_000
 """What the scores of one such tile may take; twice that for a network on a coarser grid."""
 
@@ -60,12 +59,15 @@ class Needs:
     per_column: int
 
 
-def plan_lattice(grid: Grid, spec: ModelSpec, options: PredictOptions, halo: int | None = None) -> Lattice:
-    """The tiles of a raster: on the network's stride, and of a size that runs over as few pixels as may be.
+def plan_lattice(
+    grid: Grid, spec: ModelSpec, options: PredictOptions, halo: int | None = None, *, room: float = 1.0
+) -> Lattice:
+    """The tiles of a raster: on the network's stride, and of a size that runs over few pixels and leaves few seams.
 
     Where the options say tile or overlap they are squares of these, the model's where they say one alone. With a `halo`
     (pixels, a multiple of the model's stride) no pixel is taken from a tile that does not see so far around it: the tiles
-    overlap by two halos and are at least four wide. Raises `BadOption` when the overlap does not fit the tile.
+    overlap by two halos and are at least four wide. An engine that takes less memory than others has `room` for so many
+    times as many pixels. Raises `BadOption` when the overlap does not fit the tile.
     """
     if halo is not None:
         return _exact_lattice(grid, spec, options, halo)
@@ -73,10 +75,12 @@ def plan_lattice(grid: Grid, spec: ModelSpec, options: PredictOptions, halo: int
         # To a network on a coarser grid a tile shows little: it needs more of it, and a wider rim.
         coarse = spec.reduction > 1
         overlap = max(1, int(spec.overlap * (1 if coarse else SHORTER)) // spec.stride) * spec.stride
-        longest = int(spec.tile * (2 * LONGER if coarse else LONGER))
-        longest = min(longest, isqrt(SCORE_BYTES * (2 if coarse else 1) // (4 * len(spec.legend))))
-        longest = max(longest, spec.tile, overlap + spec.stride)
-        return Lattice(*(fitted_axis(side, longest, overlap, spec.stride) for side in (grid.height, grid.width)))
+        largest = min(
+            int(room * LARGER * spec.tile**2 * (4 if coarse else 1)),
+            int(room * SCORE_BYTES * (2 if coarse else 1)) // (4 * len(spec.legend)),
+        )
+        largest = max(largest, spec.tile**2, (overlap + spec.stride) ** 2)
+        return fitted_lattice(grid.height, grid.width, largest=largest, overlap=overlap, stride=spec.stride)
     tile = spec.tile if options.tile is None else options.tile
     overlap = spec.overlap if options.overlap is None else options.overlap
     if options.overlap is None and overlap >= tile:

@@ -13,8 +13,8 @@ from terraseg.pixels.tiling import Axis, Lattice
 from terraseg.predict.tiles import Tile
 
 LINES = (4, 7, 8, 9, 12)
-"""Lines of pixels that are compared in each overlap, in sixteenths of the way across: most where the map passes from one tile
-to the next, none where it hardly listens to one of the two."""
+"""Lines of pixels that are compared where one tile fades into the next, in sixteenths of the way across: most in the middle,
+none where the map hardly listens to one of the two."""
 FEWEST = 2000
 """Pixels below which nothing is said."""
 QUIET = 0.005
@@ -131,8 +131,8 @@ class SeamMeter:
         axis, across = (self._lattice.rows, self._lattice.cols) if down else (self._lattice.cols, self._lattice.rows)
         index, other = (tile.row, tile.col) if down else (tile.col, tile.row)
         start, run = axis.span(index)[0], slice(*(p - across.span(other)[0] for p in across.cell(other)))
-        back = _places(axis, index - 1, exact=bool(axis.align))[1] if index > 0 else ()
-        ahead = _places(axis, index, exact=bool(axis.align))[0] if index + 1 < axis.count else ()
+        back = _places(axis, index - 1)[1] if index > 0 else ()
+        ahead = _places(axis, index)[0] if index + 1 < axis.count else ()
         lines = [p - start for p in (*back, *(p + 1 for p in back), *ahead, *(p - 1 for p in ahead))]
         if not lines:
             return None
@@ -176,19 +176,17 @@ def _lines_first(values: NDArray[Any], down: bool) -> NDArray[Any]:
     return values if down else values.T
 
 
-def _places(axis: Axis, index: int, *, exact: bool) -> tuple[Sequence[int], Sequence[int]]:
+def _places(axis: Axis, index: int) -> tuple[Sequence[int], Sequence[int]]:
     """The pixels along an axis at which tile `index` and the next are compared: of the one, and of the other.
 
-    Without an overlap these are the last of the one and the first of the other. In an exact map only the border itself
-    counts: further on either side one of the two is not meant to be right.
+    Where tiles meet without both seeing a pixel these are the last of the one and the first of the other. In an exact map
+    only the border itself counts: further on either side one of the two is not meant to be right.
     """
-    if exact:
-        border = axis.cell(index + 1)[0]
-        return (border,), (border,)
     start, stop = axis.span(index + 1)[0], axis.span(index)[1]
     if start >= stop:
         return (stop - 1,), (start,)
-    places = sorted({start + (stop - start) * line // 16 for line in LINES})
+    border = axis.cell(index + 1)[0]
+    places = sorted({border + axis.ramp * line // 16 for line in LINES})
     return places, places
 
 

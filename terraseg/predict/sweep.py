@@ -109,7 +109,7 @@ def predict_raster(
     share_one_heap()
     spec, grid = scorer.spec, source.grid
     notes = check_fit(spec, source.bands, source.dtype, grid.gsd_m)
-    lattice = plan_lattice(grid, spec, options, _halo(source, scorer, options))
+    lattice = plan_lattice(grid, spec, options, _halo(source, scorer, options), room=getattr(scorer, "room", 1.0))
     layers, key = _made_from(source, scorer, lattice, options, job)
     paths = tuple(layer_path(out, layer.name) for layer in layers_of(layers, spec.legend))
     if job.inputs and not job.fresh and is_made(paths, key):

@@ -1,5 +1,6 @@
 """Graphs whose weights stay in their file: the same model, and memory given back."""
 
+import ctypes
 import mmap
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
 
-from terraseg.engines.mapped import LEAST, MAPS, forget_pages, lean_graph
+from terraseg.engines.mapped import LEAST, MAPS, forget_pages, lean_graph, release_heap
 from terraseg.store.bundle import copy_bundle, onnx_path
 
 MEGABYTE = 2**20
@@ -109,3 +110,25 @@ def test_openvino_gives_the_same_whether_weights_are_mapped_or_read(
     monkeypatch.setattr(openvino, "NamedTemporaryFile", refused)
     for one, other in zip(mapped, scored(folder), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="an allocator that cannot be told")
+def test_freed_memory_below_what_is_in_use_is_given_back() -> None:
+    heap, size, count = ctypes.CDLL(None), 64 * 1024, 1000
+    heap.malloc.restype = ctypes.c_void_p
+    places = [heap.malloc(ctypes.c_size_t(size)) for _ in range(count)]
+    for place in places:
+        ctypes.memset(place, 1, size)
+    # The last one holds the heap's end where it is.
+    for place in places[:-1]:
+        heap.free(ctypes.c_void_p(place))
+    before = resident_bytes()
+    release_heap()
+    assert before - resident_bytes() > count * size * 0.8
+    heap.free(ctypes.c_void_p(places[-1]))
+    release_heap()
+
+
+def resident_bytes() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) * 1024

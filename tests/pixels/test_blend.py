@@ -45,10 +45,16 @@ def blend_region(lattice: Lattice, region: Region, classes: int, convert: Any = 
 def oracle_weight(axis: Axis, index: int) -> NDArray[np.float64]:
     """A tile's weight at each pixel of its axis, from the definition: raised-cosine ramps about the borders of cells."""
     weight = np.zeros(axis.length)
-    trim = (axis.overlap - axis.ramp) // 2
+
+    def border(number: int) -> int:
+        """In the middle of what two tiles see, less half the ramp."""
+        start, stop = axis.span(number)[0], axis.span(number - 1)[1]
+        return start + (stop - start - axis.ramp) // 2
+
     for pixel in range(*axis.span(index)):
-        rise = (pixel - (index * axis.step + trim) + 0.5) / axis.ramp if index > 0 and axis.ramp else np.inf
-        fall = ((index + 1) * axis.step + trim + axis.ramp - pixel - 0.5) / axis.ramp if axis.ramp else np.inf
+        rise = (pixel - border(index) + 0.5) / axis.ramp if index > 0 and axis.ramp else np.inf
+        fades = axis.ramp and index < axis.count - 1
+        fall = (border(index + 1) + axis.ramp - pixel - 0.5) / axis.ramp if fades else np.inf
         if not axis.ramp:
             rise = np.inf if index == 0 or pixel >= axis.cell(index)[0] else 0
             fall = np.inf if pixel < axis.cell(index)[1] else 0

@@ -83,7 +83,14 @@ def test_tiles_fit_the_raster_and_stand_on_the_stride() -> None:
     assert (lattice.tile, lattice.rows.count, lattice.cols.count) == ((896, 704), 7, 1)
     assert 7 * 896 * 704 < 1.06 * 6000 * 700
     many = plan_lattice(make_grid(6000, 6000), many_classes(64), PredictOptions())
-    assert max(many.tile) <= 512, "the scores of many classes take much memory"
+    assert many.tile_pixels <= 512**2, "the scores of many classes take much memory"
+
+
+def test_an_engine_with_room_gets_larger_tiles_and_fewer_seams() -> None:
+    grid, spec = make_grid(6000, 6000), many_classes(6)
+    usual, larger = (plan_lattice(grid, spec, PredictOptions(), room=room) for room in (1.0, 1.4))
+    assert usual.tile_pixels <= 896**2 < larger.tile_pixels <= 1.4 * 896**2
+    assert larger.region.count < usual.region.count
 
 
 def test_a_network_on_a_coarser_grid_sees_larger_tiles_that_overlap_as_its_model_says() -> None:
