@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from terraseg.pixels.thinning import AROUND
 
-SPACING = 0.65
+SPACING = 0.62
 """How near, in parts of the larger one's radius, two things may have their middles: nearer ones are one thing."""
 
 
