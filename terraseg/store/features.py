@@ -22,6 +22,8 @@ from terraseg.store.network import vector_offline
 from terraseg.store.opening import is_absent
 
 Bounds = tuple[float, float, float, float]
+MANY_VERTICES, LOOKED, MOST_MEETINGS = 50_000, 64, 2e8
+"""Of outlines with more vertices, so many edges are looked at; GEOS takes some 10 s for so many meetings of two edges."""
 
 
 def list_fields(path: Path | str) -> tuple[str, ...]:
@@ -45,7 +47,7 @@ def read_polygons(path: Path | str, *, field: str | None = None, bbox: Bounds | 
     read. Whole numbers read without a decimal point, truth values as "true" and "false". GeoJSON is in EPSG:4326 unless it
     says otherwise (RFC 7946). Raises `UnreadableFile`, and `BadOption` for a field that the layer lacks.
     """
-    return _read(path, field, 0.0, bbox)
+    return _kept(str(path), field, 0.0, bbox, _state(path))
 
 
 def read_features(path: Path | str, *, field: str | None = None, width: Width = 0.0) -> VectorLabels:
@@ -54,7 +56,18 @@ def read_features(path: Path | str, *, field: str | None = None, width: Width = 
     `width` is one for all in metres, or the name of an attribute; features whose attribute is empty, no number or not above
     zero are counted with the skipped.
     """
-    return _read(path, field, width, None)
+    return _kept(str(path), field, width, None, _state(path))
+
+
+# A step of the work opens the labels of a scene several times, and those of many scenes may stand in one file.
+@lru_cache(maxsize=1)
+def _kept(path: str, field: str | None, width: Width, bbox: Bounds | None, state: object) -> VectorLabels:  # noqa: ARG001
+    """What `_read` gives, kept until another file is read; its arrays cannot be written."""
+    found = _read(path, field, width, bbox)
+    for array in (found.geometry, found.values, found.widths):
+        if array is not None:
+            array.flags.writeable = False
+    return found
 
 
 def _read(path: Path | str, field: str | None, width: Width, bbox: Bounds | None) -> VectorLabels:
@@ -69,6 +82,7 @@ def _read(path: Path | str, field: str | None, width: Width, bbox: Bounds | None
         meta, _, wkb, data = pyogrio.raw.read(path, layer=layer, columns=columns, bbox=bbox, force_2d=True)
         # What GEOS cannot hold (a ring of two points) comes out as None and is counted with the skipped.
         geometry = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"), dtype=object)
+    _refuse_tangled(geometry, path)
     by_name = dict(zip((str(name) for name in meta["fields"]), data, strict=True))
     values = np.full(len(geometry), "") if field is None else _as_text(by_name[field])
     widths = np.full(len(geometry), width) if not isinstance(width, str) else _as_metres(by_name[width])
@@ -89,8 +103,10 @@ def _state(path: Path | str) -> object:
     """What changes with a file, to know again what was read of it; of what is no file something new each time."""
     if not is_file(path):
         return object()
-    status = Path(path).stat()
-    return status.st_mtime_ns, status.st_size
+    # Attributes of a Shapefile, and what SQLite has not yet moved into its file, stand beside it.
+    beside = (*(Path(path).with_suffix(end) for end in (".dbf", ".prj", ".cpg")), Path(f"{path}-wal"))
+    found = [file.stat() for file in (Path(path), *beside) if file.exists()]
+    return tuple((status.st_mtime_ns, status.st_size) for status in found)
 
 
 # Asking a GeoJSON for its layers or attributes reads all of it, and several steps ask.
@@ -163,6 +179,23 @@ def _mended(
         unread=labels.unread,
         widths=np.where(areal, np.nan, widths)[kept],
     )
+
+
+def _refuse_tangled(geometry: NDArray[np.object_], path: Path | str) -> None:
+    """Raises `UnreadableFile` for an outline of very many vertices whose edges lie over each other again and again.
+
+    To find where they cross would take hours; a border drawn by hand or traced by a program has a few neighbours an edge.
+    """
+    for shape in geometry[shapely.get_num_coordinates(geometry) > MANY_VERTICES]:
+        points = shapely.get_coordinates(shape)
+        low, high = np.minimum(points[:-1], points[1:]), np.maximum(points[:-1], points[1:])
+        looked = np.linspace(0, len(low) - 1, LOOKED).astype(np.int64)
+        met = sum(int(((low <= high[k]) & (high >= low[k])).all(axis=1).sum()) for k in looked)
+        if met / LOOKED * len(low) / 2 > MOST_MEETINGS:
+            raise UnreadableFile(
+                f"{path} has an outline of {len(points):,} vertices that runs over itself {met // LOOKED:,} times at every edge, "
+                "which is the border of nothing: draw it again, or smooth it first (ogr2ogr -simplify)"
+            )
 
 
 def _polygonal_part(geometry: Any) -> Any:

@@ -167,7 +167,7 @@ def on_grid(labels: VectorLabels, grid: Grid, path: str, *, assume_crs: str | No
             f"{path} names no CRS, so its polygons cannot be placed: set it (ogr2ogr -a_srs EPSG:n), or pass "
             'assume_crs = "EPSG:n" under [data]'
         )
-    moved = carried_onto(labels.geometry, crs, target, grid.bounds, gsd_m=grid.gsd_m)
+    moved = np.array(carried_onto(labels.geometry, crs, target, grid.bounds, gsd_m=grid.gsd_m))
     # What that CRS cannot show lies nowhere near the scene.
     bounds = shapely.bounds(moved)
     moved[~np.isfinite(bounds).all(axis=1)] = shapely.Polygon()

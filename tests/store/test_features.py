@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import shapely
 
-from terraseg.errors import BadOption
+from terraseg.errors import BadOption, UnreadableFile
 from terraseg.store.features import count_features, read_features, read_polygons
 
 SQUARE = shapely.box(0, 0, 1, 1)
@@ -60,3 +60,31 @@ def test_a_file_without_a_feature_is_read(tmp_path: Path) -> None:
     path = write(tmp_path / "empty.geojson", [])
     assert count_features(path) == 0
     assert len(read_features(path).geometry) == 0
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.geojson", [(SQUARE, {"k": "a"})])
+    first = read_polygons(path)
+    assert read_features(path) is first
+    with pytest.raises(ValueError, match="read-only"):
+        first.geometry[0] = None
+    write(path, [(SQUARE, {"k": "a"}), (shapely.box(2, 2, 3, 3), {"k": "b"})])
+    assert len(read_polygons(path).geometry) == 2
+
+
+def ring(count: int, noise: float) -> shapely.Polygon:
+    """A jagged outline of about 400 m across, whose vertices lie up to `noise` metres off."""
+    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    reach = 0.004 * (1 + 0.3 * np.sin(7 * angle) + 0.01 * np.sin(503 * angle))
+    reach = reach + noise / 1e5 * np.random.default_rng(0).normal(size=count)
+    return shapely.Polygon(np.column_stack([reach * np.cos(angle), reach * np.sin(angle)]))
+
+
+def test_an_outline_that_runs_over_itself_again_and_again_is_refused_at_once(tmp_path: Path) -> None:
+    """300,000 vertices whose edges are longer than the outline's own steps by a thousand times; a fine one is read."""
+    path = write(tmp_path / "tangled.geojson", [(ring(300_000, 40.0), {})])
+    with pytest.raises(
+        UnreadableFile, match=r"outline of 300,001 vertices that runs over itself [\d,]+ times at every edge"
+    ):
+        read_polygons(path)
+    assert len(read_polygons(write(tmp_path / "fine.geojson", [(ring(60_000, 0.005), {})])).geometry) == 1
