@@ -15,6 +15,9 @@ Affine6 = tuple[float, float, float, float, float, float]
 LONG_EDGE_M = 5000.0
 """Edges beyond this are too long for areas in closed form."""
 
+SHORT_EDGE_M, MILD_DEGREES = 1000.0, 80.0
+"""Edges up to this long, and this far from the equator, have lengths in closed form."""
+
 
 @lru_cache(maxsize=64)
 def parse_crs(crs: str) -> CRS:
@@ -84,8 +87,30 @@ def ground_length_m(geometries: NDArray[np.object_], crs: str) -> NDArray[np.flo
     """Geodesic length of each line, or perimeter of each polygon with its holes, in metres; shape (n,)."""
     degrees = to_degrees(np.asarray(geometries, dtype=object), crs)
     points, owner, step = _steps(degrees)
-    _, _, length = ellipsoid(crs).inv(points[step, 0], points[step, 1], points[step + 1, 0], points[step + 1, 1])
+    turn = np.radians(points[step + 1, 0] - points[step, 0])
+    length = _lengths(ellipsoid(crs), points, step, np.remainder(turn + np.pi, 2 * np.pi) - np.pi)
     return np.bincount(owner, weights=length, minlength=len(degrees)).astype(np.float64)
+
+
+def _lengths(
+    geod: Geod, points: NDArray[np.float64], step: NDArray[np.int64], turn: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Geodesic lengths in metres from points (n, 2) in degrees to the next ones; `turn` is by how much longitude grows.
+
+    Of short edges by the radii of curvature at the middle latitude (Gauss; Rapp, "Geometric geodesy", 1991), which agrees
+    with the geodesic's to 1e-7, else Karney's.
+    """
+    lat = np.radians(points[:, 1])
+    sine = np.sin((lat[step] + lat[step + 1]) / 2)
+    bend = 1 - geod.es * sine**2
+    along, across = geod.a * (1 - geod.es) / bend**1.5, geod.a * np.sqrt((1 - sine**2) / bend)
+    length = np.hypot(along * (lat[step + 1] - lat[step]), across * turn)
+    is_mild = (length <= SHORT_EDGE_M) & (np.abs(sine) <= np.sin(np.radians(MILD_DEGREES)))
+    far = np.flatnonzero(~is_mild)
+    if len(far):
+        one, two = points[step[far]], points[step[far] + 1]
+        length[far] = geod.inv(one[:, 0], one[:, 1], two[:, 0], two[:, 1])[2]
+    return np.asarray(length)
 
 
 def ground_sizes(degrees: NDArray[np.object_], crs: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -94,9 +119,9 @@ def ground_sizes(degrees: NDArray[np.object_], crs: str) -> tuple[NDArray[np.flo
     rings, owner, sign = _rings(degrees)
     points, ring, step = _steps(rings)
     lon, lat = points[:, 0], points[:, 1]
-    _, _, length = geod.inv(lon[step], lat[step], lon[step + 1], lat[step + 1])
     turn = np.radians(lon[step + 1] - lon[step])
     turn = np.remainder(turn + np.pi, 2 * np.pi) - np.pi
+    length = _lengths(geod, points, step, turn)
     sine, radius = _authalic(geod, np.radians(lat))
     half = np.tan(np.arcsin(sine) / 2)
     middle = (half[step] + half[step + 1]) / (1 + half[step] * half[step + 1])

@@ -45,12 +45,14 @@ class PixelAreas:
         cols = np.arange(first_col, last_col + 1, dtype=np.float64) * step + 0.5
         # A point beyond the raster may lie beyond the pole or the projection too: it is taken from the last pixel.
         rows[:], cols[:] = np.minimum(rows, self._shape[0] - 0.5), np.minimum(cols, self._shape[1] - 0.5)
-        lattice = _density(self._crs, self._transform, rows, cols)
+        lattice = _density(self._crs, self._transform, rows, cols) / self.unit_m2
         down = _between(np.arange(row, row + height, dtype=np.float64) + 0.5, rows)
         across = _between(np.arange(col, col + width, dtype=np.float64) + 0.5, cols)
         tall = lattice[down[0]] * (1 - down[1])[:, None] + lattice[down[0] + 1] * down[1][:, None]
-        area = tall[:, across[0]] * (1 - across[1]) + tall[:, across[0] + 1] * across[1]
-        return np.asarray(np.rint(area / self.unit_m2), dtype=np.float64)
+        area = np.diff(tall, axis=1).take(across[0], axis=1)
+        area *= across[1]
+        area += tall.take(across[0], axis=1)
+        return np.asarray(np.rint(area, out=area))
 
 
 def _between(at: NDArray[np.float64], points: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pyproj import Geod, Transformer
 
 from terraseg.errors import GridMismatch
@@ -130,3 +132,12 @@ def test_a_hole_is_taken_off_across_180_degrees() -> None:
         shapely.affinity.scale(holes[1], 40, 40, origin=(x, y))
     )
     assert ground_area_m2(np.array([ring]), crs)[0] == pytest.approx(far[0] - far[1], rel=1e-9)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.floats(-89, 89), st.floats(-180, 180), st.floats(0, 360), st.floats(0.1, 20_000))
+def test_lengths_are_the_geodesics_whatever_their_own(lat: float, lon: float, azimuth: float, length: float) -> None:
+    geod = Geod(ellps="WGS84")
+    far_lon, far_lat, _ = geod.fwd(lon, lat, azimuth, length)
+    line = shapely.linestrings([[lon, lat], [far_lon, far_lat]])
+    assert ground_length_m(np.array([line]), "EPSG:4326")[0] == pytest.approx(length, rel=2e-7, abs=1e-6)
