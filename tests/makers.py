@@ -92,3 +92,15 @@ def copy_files(root: Path, folder: Path, *patterns: str) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
     return folder
+
+
+def forest_project(data: str, classes: Sequence[str], *, pixels: int, trees: int) -> str:
+    """A project file over `images` and `labels` whose classes have the ids 0, 1, ... in label rasters, quick to train.
+
+    `data` holds further lines of [data].
+    """
+    listed = "".join(f'\n[[data.classes]]\nname = "{name}"\nlabels = ["{n}"]\n' for n, name in enumerate(classes))
+    return (
+        f'[data]\nimages = ["images/*.tif"]\nlabels = ["labels/*.tif"]\n{data}\n{listed}\n[train]\nsteps = 2\n\n'
+        f"[sample]\ncrop = 64\nbatch = 2\n\n[forest]\npixels = {pixels}\ntrees = {trees}\n"
+    )

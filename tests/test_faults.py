@@ -3,6 +3,7 @@ the same scenes untouched raise no alarm.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -103,7 +104,8 @@ def test_untouched_scenes_raise_no_alarm_at_predict(tmp_path: Path, models: dict
         raster = shutil.copy(scene, tmp_path / scene.stem / "a.tif")
         code, said = predicted(Path(raster), models["drones"])
         assert code == 0, said
-        assert "trained" not in said
+        # That one site's pixels are averaged to another's is no alarm.
+        assert "trained" not in re.sub(r"the raster's pixels are [^:]*: it is resampled", "", " ".join(said.split()))
 
 
 def test_bands_in_another_order_are_put_right_by_their_names(tmp_path: Path, models: dict[str, Path]) -> None:

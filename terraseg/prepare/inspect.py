@@ -18,7 +18,6 @@ from terraseg.prepare.leaks import near_training
 from terraseg.prepare.nodata import look_at_nodata
 from terraseg.prepare.split import patch_sides, split_dataset
 from terraseg.prepare.survey import Survey, survey_dataset
-from terraseg.store.header import read_facts
 from terraseg.store.labels import open_labels
 from terraseg.store.raster import open_raster
 
@@ -102,6 +101,18 @@ class _Said:
     settings: list[str] = field(default_factory=list)
 
 
+_Header = tuple[str, float | str | None]
+"""The pixel type in a scene's files, and what means nodata there: a value, "alpha", or None."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was found of single scenes, by name."""
+
+    headers: dict[str, _Header]
+    offsets: dict[str, Misalignment]
+
+
 def inspect_dataset(
     dataset: Dataset,
     validation: Sequence[str] = (),
@@ -117,20 +128,20 @@ def inspect_dataset(
     """
     said = _Said()
     files = _inspect_labels(dataset, said)
-    usable = _without_unreadable(dataset, said)
+    usable, headers = _without_unreadable(dataset, said)
     usable = _inspect_nodata(usable, said)
     _inspect_sizes(usable, said)
-    offsets = _inspect_offsets(usable, said, thorough=align)
+    found = _Found(headers, _inspect_offsets(usable, said, thorough=align))
     survey = _surveyed(usable, said, progress)
     if survey is None:
-        return _inspected(dataset, files, offsets, said)
+        return _inspected(dataset, files, found, said)
     try:
         split, report = split_dataset(usable, survey, validation, patch=patch)
     except TerrasegError as error:
         said.problems.append(str(error))
-        return _inspected(usable, files, offsets, said, survey)
+        return _inspected(usable, files, found, said, survey)
     near = _inspect_split(split, survey, report, patch, said)
-    inspection = _inspected(split, files, offsets, said, survey)
+    inspection = _inspected(split, files, found, said, survey)
     return replace(
         inspection, split=report.how, leak_pixels=report.leak_pixels, near_pixels=near, overlaps=survey.overlaps
     )
@@ -154,14 +165,15 @@ def _inspect_labels(dataset: Dataset, said: _Said) -> tuple[LabelFacts, ...]:
     return tuple(facts)
 
 
-def _without_unreadable(dataset: Dataset, said: _Said) -> Dataset:
-    """The data set without the scenes of which one pixel cannot be read; each of them is a problem."""
-    kept = []
+def _without_unreadable(dataset: Dataset, said: _Said) -> tuple[Dataset, dict[str, _Header]]:
+    """The data set without the scenes of which one pixel cannot be read, each of them a problem; and what headers say."""
+    kept, headers = [], {}
     for scene in dataset.scenes:
         corner = Window(0, 0, 1, 1)
         try:
             with open_raster(scene.imagery) as raster:
                 raster.read(corner)
+                headers[scene.name] = (raster.file_dtype, raster.declared)
             if scene.labels is not None:
                 with open_labels(scene, dataset) as labels:
                     labels.read(corner)
@@ -171,7 +183,7 @@ def _without_unreadable(dataset: Dataset, said: _Said) -> Dataset:
                 said.problems.append(str(error))
             continue
         kept.append(scene)
-    return replace(dataset, scenes=tuple(kept))
+    return replace(dataset, scenes=tuple(kept)), headers
 
 
 def _inspect_nodata(dataset: Dataset, said: _Said) -> Dataset:
@@ -318,7 +330,7 @@ def _class_pixels(dataset: Dataset, survey: Survey) -> tuple[int, ...]:
 def _inspected(
     dataset: Dataset,
     files: tuple[LabelFacts, ...],
-    offsets: dict[str, Misalignment],
+    found: _Found,
     said: _Said,
     survey: Survey | None = None,
 ) -> Inspection:
@@ -326,7 +338,7 @@ def _inspected(
     brought = _brought(dataset)
     return Inspection(
         scenes=tuple(
-            replace(_row(scene, dataset, offsets, survey), brought=brought[scene.name]) for scene in dataset.scenes
+            replace(_row(scene, dataset, found, survey), brought=brought[scene.name]) for scene in dataset.scenes
         ),
         labels=files,
         classes=dataset.legend.names,
@@ -340,13 +352,12 @@ def _inspected(
     )
 
 
-def _row(scene: Scene, dataset: Dataset, offsets: dict[str, Misalignment], survey: Survey | None) -> SceneCheck:
+def _row(scene: Scene, dataset: Dataset, found: _Found, survey: Survey | None) -> SceneCheck:
     grid = scene.grid
     both = "train and validation" if scene.validation else "train"
     role = "test" if scene.is_test else both if scene.train else "validation" if scene.validation else "map only"
     imagery = scene.imagery
-    facts = read_facts(imagery.paths[0], stored=imagery.stored)
-    declared = "alpha" if facts.has_alpha else facts.nodata
+    dtype, declared = found.headers.get(scene.name, ("-", None))
     row = SceneCheck(
         name=scene.name,
         image=imagery.paths[0],
@@ -356,12 +367,12 @@ def _row(scene: Scene, dataset: Dataset, offsets: dict[str, Misalignment], surve
         gsd_m=grid.gsd_m,
         crs=grid.crs,
         bands=imagery.bands,
-        dtype=facts.dtype,
+        dtype=dtype,
         nodata=declared if imagery.nodata is None else imagery.nodata,
         role=role,
     )
-    if scene.name in offsets:
-        offset = offsets[scene.name].offset
+    if scene.name in found.offsets:
+        offset = found.offsets[scene.name].offset
         row = replace(row, offset_px=(offset.rows, offset.cols))
     if survey is None or scene.name not in survey.counts:
         return row

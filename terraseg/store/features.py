@@ -20,6 +20,7 @@ from terraseg.shapes.carry import is_degrees
 from terraseg.store.leads import is_file
 from terraseg.store.network import vector_offline
 from terraseg.store.opening import is_absent
+from terraseg.store.vectorleads import is_tabular
 
 Bounds = tuple[float, float, float, float]
 MANY_VERTICES, LOOKED, MOST_MEETINGS = 50_000, 64, 2e8
@@ -78,7 +79,8 @@ def _read(path: Path | str, field: str | None, width: Width, bbox: Bounds | None
         for name in wanted:
             if name not in known:
                 raise BadOption(f"{path} has no attribute {name!r}: {nearest(name, known)}")
-        columns = list(dict.fromkeys(wanted))
+        # GDAL loses the geometry that a table holds as text when that column is not asked for.
+        columns = None if is_tabular(path) else list(dict.fromkeys(wanted))
         meta, _, wkb, data = pyogrio.raw.read(path, layer=layer, columns=columns, bbox=bbox, force_2d=True)
         # What GEOS cannot hold (a ring of two points) comes out as None and is counted with the skipped.
         geometry = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"), dtype=object)

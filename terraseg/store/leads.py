@@ -38,10 +38,6 @@ NAMING_ITEMS = frozenset({"OVERVIEW_FILE", "X_DATASET", "Y_DATASET"})
 """Metadata that do."""
 SUBDATASET = re.compile(r"(NETCDF|HDF5|GTIFF_DIR|SENTINEL2_\w+):", re.IGNORECASE)
 """How names of parts of a file begin, of formats that hold all their parts themselves."""
-XML_MAPS = re.compile(rb"<(?:\w+:)?(?:kml|gml|gpx|osm|rss|feed|FeatureCollection|GPKMLRoot)\b")
-"""Roots of XML files that hold features themselves."""
-CONVERTED = (b"MsRcd", b"MsRcf", b"$GPGSA", b"$GPGGA", b"OziExplorer", b"$PMGN")
-"""Formats of GPS devices, for which GDAL runs another program."""
 
 
 def is_let_out() -> bool:
@@ -81,10 +77,10 @@ def _sources(file: Path, path: str, *, is_first: bool) -> Iterator[Path]:
     yield from (beside for suffix in SIDECARS if is_file(beside := Path(f"{file}{suffix}")))
     notes = Path(f"{file}.aux.xml")
     if is_file(notes):
-        yield from _named(_xml(notes, path), notes, path)
-    head = _head(file)
+        yield from _named(xml_of(notes, path), notes, path)
+    head = head_of(file)
     if b"<VRTDataset" in head and head[:1] == b"<":
-        yield from _named(_xml(file, path), file, path)
+        yield from _named(xml_of(file, path), file, path)
     elif (head[:1] in b"<{" and head and not _holds_pixels(head, is_first=is_first)) or str(file).lower().endswith(
         INDEXED
     ):
@@ -99,7 +95,8 @@ def _holds_pixels(head: bytes, *, is_first: bool) -> bool:
     return is_first and head[:1] == b"<" and SERVICES.search(head) is None
 
 
-def _head(file: Path) -> bytes:
+def head_of(file: Path) -> bytes:
+    """How a file begins, without what may stand before its text; empty for one that cannot be read."""
     try:
         with file.open("rb") as stream:
             return stream.read(HEAD).removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -108,7 +105,8 @@ def _head(file: Path) -> bytes:
         return b""
 
 
-def _xml(file: Path, path: str) -> ElementTree.Element:
+def xml_of(file: Path, path: str) -> ElementTree.Element:
+    """The elements of a description that `path` led to; `UnreadableFile` for what is none, or has a document type."""
     try:
         if file.stat().st_size > LONGEST:
             raise UnreadableFile(f"{file} is larger than {LONGEST // 2**20} MB, which no description of a raster is")
@@ -192,21 +190,8 @@ def check_overviews(dataset: Any) -> None:
     if not is_plain(plain):
         raise _refused(dataset.name, plain)
     found = Path(dataset.name).parent / plain if plain != name else Path(plain)
-    if is_file(found) and _head(found)[:1] in {b"<", b"{"}:
+    if is_file(found) and head_of(found)[:1] in {b"<", b"{"}:
         raise _refused(dataset.name, f"{plain}, which is no raster but leads on")
-
-
-def check_vector(path: Path | str) -> None:
-    """Looks at a local file of features before it is opened; `UnreadableFile` for one that only leads to others."""
-    if is_let_out() or not is_file(path):
-        return
-    head = _head(Path(path))
-    leads = head[:1] == b"<" and XML_MAPS.search(head) is None
-    if leads or b"gdal_streamed_alg" in head or any(mark in head for mark in CONVERTED):
-        raise UnreadableFile(
-            f"{path} holds no features but says how to get them, which is not followed: export the features themselves, as "
-            f"GeoPackage or GeoJSON, or set the environment variable {LEAVE}=yes if you trust the file"
-        )
 
 
 def _refused(path: str, what: str) -> UnreadableFile:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import rasterio
 
-from terraseg.store.leads import check_vector, is_let_out
+from terraseg.store.leads import is_let_out
+from terraseg.store.vectorleads import check_vector
 
 NO_CODE = {
     # The pixel functions of a VRT may be Python code, the steps of a pipeline other programs.

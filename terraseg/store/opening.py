@@ -16,7 +16,7 @@ from rasterio.vrt import WarpedVRT
 from terraseg.core.grid import Grid
 from terraseg.errors import BandMismatch, UnreadableFile
 from terraseg.shapes.ground import parse_crs
-from terraseg.store.leads import check_overviews, check_raster, is_let_out, open_picture
+from terraseg.store.leads import LEAVE, check_overviews, check_raster, is_let_out, open_picture
 from terraseg.store.network import raster_offline
 
 MOST_BANDS = 1024
@@ -53,6 +53,7 @@ def is_absent(path: str | Path) -> bool:
         return True
 
 
+DESCRIPTIONS = (".vrt", ".xml", ".wms", ".gti")
 LOCAL_ARCHIVES = ("/vsimem/", "/vsizip/", "/vsitar/", "/vsigzip/", "/vsisubfile/")
 
 
@@ -122,12 +123,25 @@ def _with_texts(dataset: rasterio.DatasetReader) -> rasterio.DatasetReader:
     return dataset
 
 
+def _picture_at(path: str) -> rasterio.DatasetReader:
+    """An open picture of an archive or another machine; a description there would lead to what cannot be looked at before."""
+    try:
+        return open_picture(path)
+    except RasterioError as error:
+        if not path.lower().endswith(DESCRIPTIONS):
+            raise
+        raise UnreadableFile(
+            f"{path} describes a raster where what it leads to cannot be looked at before: pass the pictures "
+            f"themselves, or set the environment variable {LEAVE}=yes if you trust it"
+        ) from error
+
+
 def _opened(path: str) -> rasterio.DatasetReader:
     """An open raster; one of this machine after all that it leads to was looked at."""
     if is_let_out():
         return rasterio.open(path)
     if path.startswith(("/vsi", "http://", "https://")):
-        return open_picture(path)
+        return _picture_at(path)
     if is_remote(path):
         # A service that the user named by its kind: WMTS:https://...
         return rasterio.open(path)

@@ -73,6 +73,16 @@ class RasterReader:
             for file, channel in self._sources
         )
 
+    @property
+    def file_dtype(self) -> str:
+        """The type of the bands that the files hold, without the indices."""
+        return self._file_dtype
+
+    @property
+    def declared(self) -> float | str | None:
+        """What means "no data" by the first file: "alpha" where it has such a band, else the value of the first band."""
+        return "alpha" if self._files[0].has_alpha else self.nodata[0]
+
     def close(self) -> None:
         """Lets go of the files."""
         self._stack.close()

@@ -20,35 +20,11 @@ from terraseg.store.bundle import onnx_path, read_spec
 from terraseg.store.classmap import read_class_map
 from terraseg.store.imagery import write_raster
 from terraseg.store.raster import open_raster
-from tests.makers import make_grid
+from tests.makers import forest_project, make_grid
 
 BANDS = ("blue", "green", "red", "nir")
-PROJECT = """
-[data]
-images = ["images/*.tif"]
-labels = ["labels/*.tif"]
-sensor = "sentinel-2"
-indices = ["ndvi", "ndwi"]
-
-[[data.classes]]
-name = "bare"
-labels = ["0"]
-
-[[data.classes]]
-name = "green"
-labels = ["1"]
-
-[train]
-steps = 2
-
-[sample]
-crop = 64
-batch = 2
-
-[forest]
-pixels = 4000
-trees = 12
-"""
+DATA = 'sensor = "sentinel-2"\nindices = ["ndvi", "ndwi"]'
+PROJECT = forest_project(DATA, ("bare", "green"), pixels=4000, trees=12)
 
 
 def make_fields(seed: int, side: int = 256) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:

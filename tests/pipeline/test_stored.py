@@ -22,36 +22,11 @@ from terraseg.store.classmap import read_class_map
 from terraseg.store.header import read_facts
 from terraseg.store.raster import open_raster
 from tests.awkward import write_scaled, write_tiff
-from tests.makers import make_grid, make_labels
+from tests.makers import forest_project, make_grid, make_labels
 
 GRID = make_grid(128, 128, gsd=10)
 SCALES, OFFSETS = (1e-4,) * 3, (-0.1,) * 3
-PROJECT = """
-[data]
-images = ["images/*.tif"]
-labels = ["labels/*.tif"]
-values = "stored"
-nodata = 0
-
-[[data.classes]]
-name = "dark"
-labels = ["0"]
-
-[[data.classes]]
-name = "bright"
-labels = ["1"]
-
-[train]
-steps = 2
-
-[sample]
-crop = 64
-batch = 2
-
-[forest]
-pixels = 2000
-trees = 8
-"""
+PROJECT = forest_project('values = "stored"\nnodata = 0', ("dark", "bright"), pixels=2000, trees=8)
 
 
 def striped(seed: int) -> NDArray[np.uint16]:

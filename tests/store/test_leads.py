@@ -6,9 +6,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyogrio
 import pytest
 import rasterio
+import shapely
 from rasterio.errors import NotGeoreferencedWarning
 
 from terraseg.core.dataset import Imagery
@@ -16,6 +18,7 @@ from terraseg.core.window import Window
 from terraseg.errors import TerrasegError, UnreadableFile
 from terraseg.store.features import list_fields, read_polygons
 from terraseg.store.leads import LEAVE
+from terraseg.store.opening import open_dataset
 from terraseg.store.raster import open_raster
 from tests.makers import make_grid, make_raster
 
@@ -203,6 +206,83 @@ def test_no_program_is_run_and_no_service_asked_for_features(
         with pytest.raises(UnreadableFile, match="holds no features but says how to get them"):
             read(tmp_path / "labels.geojson")
     assert not (tmp_path / "sprung").exists()
+
+
+def ogr_vrt(*parts: str) -> str:
+    layers = "".join(f'<OGRVRTLayer name="a">{part}</OGRVRTLayer>' for part in parts)
+    return f"<OGRVRTDataSource>{layers}</OGRVRTDataSource>"
+
+
+SQUARE_CSV = 'id,kind,WKT\n1,roof,"POLYGON ((0 0,0 1,1 1,1 0,0 0))"\n2,road,"POLYGON ((2 2,2 3,3 3,3 2,2 2))"\n'
+FIELD = '<GeometryType>wkbPolygon</GeometryType><GeometryField encoding="WKT" field="WKT"/>'
+HERE = '<SrcDataSource relativeToVRT="1">{}</SrcDataSource>'
+
+
+def write_sources(folder: Path) -> None:
+    (folder / "a.csv").write_text(SQUARE_CSV)
+    options = {"geometry_type": "Polygon", "crs": "EPSG:4326"}
+    for driver, name in (("GPKG", "a.gpkg"), ("GeoJSON", "a.geojson")):
+        wkb = np.array([shapely.to_wkb(shapely.box(0, 0, 1, 1)), shapely.to_wkb(shapely.box(2, 2, 3, 3))], dtype=object)
+        columns = [np.array(["roof", "road"], dtype=object)]
+        fields = np.array(["kind"], dtype=object)
+        pyogrio.raw.write(str(folder / name), wkb, columns, fields, layer="a", driver=driver, **options)
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        (HERE.format("a.gpkg"), ["roof", "road"]),
+        (HERE.format("a.geojson"), ["roof", "road"]),
+        (HERE.format("a.csv") + FIELD, ["roof", "road"]),
+        (HERE.format("a.gpkg") + "<SrcSQL>SELECT * FROM a WHERE kind = 'roof'</SrcSQL>", ["roof"]),
+        (HERE.format("inner.vrt"), ["roof", "road"]),
+    ],
+)
+def test_a_list_of_local_features_is_followed(tmp_path: Path, part: str, values: list[str]) -> None:
+    write_sources(tmp_path)
+    (tmp_path / "inner.vrt").write_text(ogr_vrt(HERE.format("a.geojson")))
+    (tmp_path / "labels.vrt").write_text(ogr_vrt(part))
+    assert read_polygons(tmp_path / "labels.vrt", field="kind").values.tolist() == values
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        HERE.format("a.gpkg") + "<SrcSQL>DELETE FROM a</SrcSQL>",
+        HERE.format("a.gpkg") + "<SrcSQL>SELECT load_extension('x') FROM a</SrcSQL>",
+        HERE.format("a.gpkg") + "<SrcSQL>SELECT * FROM a; DROP TABLE a</SrcSQL>",
+        HERE.format("a.gpkg") + "<OpenOptions><OOI key='PRELUDE_STATEMENTS'>ATTACH 'b' AS b</OOI></OpenOptions>",
+        HERE.format("a.gpkg<!-- -->x"),
+        HERE.format("spring.vrt"),
+        HERE.format("absent.gpkg"),
+    ],
+)
+def test_a_list_of_features_that_does_more_is_refused_with_the_remedy(tmp_path: Path, part: str) -> None:
+    write_sources(tmp_path)
+    (tmp_path / "spring.vrt").write_text(ogr_vrt("<SrcDataSource>WFS:http://127.0.0.1:9/wfs</SrcDataSource>"))
+    (tmp_path / "labels.vrt").write_text(ogr_vrt(part))
+    before = (tmp_path / "a.gpkg").read_bytes()
+    with pytest.raises(UnreadableFile, match=f"says how to get them.*, or set the environment variable {LEAVE}=yes"):
+        read_polygons(tmp_path / "labels.vrt")
+    assert (tmp_path / "a.gpkg").read_bytes() == before
+
+
+def test_lists_of_features_that_name_each_other_come_to_an_end(tmp_path: Path) -> None:
+    (tmp_path / "a.vrt").write_text(ogr_vrt(HERE.format("b.vrt")))
+    (tmp_path / "b.vrt").write_text(ogr_vrt(HERE.format("a.vrt")))
+    with pytest.raises(TerrasegError):
+        read_polygons(tmp_path / "a.vrt")
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/mosaic.vrt", "/vsicurl/http://127.0.0.1:9/wms.xml"])
+def test_descriptions_at_an_address_and_of_services_name_the_remedy(tmp_path: Path, address: str) -> None:
+    with pytest.raises(
+        UnreadableFile, match=f"pass the pictures themselves, or set the environment variable {LEAVE}=yes"
+    ):
+        open_dataset(address)
+    (tmp_path / "wms.xml").write_text("<GDAL_WMS><Service name='WMS'/></GDAL_WMS>")
+    with pytest.raises(UnreadableFile, match=f"which is no picture.*set the environment variable {LEAVE}=yes"):
+        read_all(tmp_path / "wms.xml")
 
 
 def test_a_pipeline_in_the_place_of_features_is_not_run(tmp_path: Path) -> None:
