@@ -44,13 +44,13 @@ class Watched:
         self.scorer, self.spec, self.device = scorer, scorer.spec, scorer.device
         self.room: float = getattr(scorer, "room", 1.0)
         self.first_at = self.first_cpu = 0.0
-        self.handed_cpu = 0.0
+        self.handed_at = self.handed_cpu = 0.0
         self.pixels = 0
 
     def score(self, batch: NDArray[Any]) -> Any:
         """The inner scorer's answer."""
         if not self.first_at:
-            self.handed_cpu = time.process_time()
+            self.handed_at, self.handed_cpu = time.time(), time.process_time()
         scores = self.scorer.score(batch)
         if not self.first_at:
             self.first_at, self.first_cpu = time.time(), time.process_time()
@@ -82,10 +82,12 @@ def engine(options: argparse.Namespace) -> dict[str, Any]:
     scene = options.folder / options.scene
     out = options.folder / f"{options.engine}_{options.precision}_{scene.stem}.tif"
     wall, cpu, summary = predicted(watched, scene, out, threads)
+    process_cpu = time.process_time()
     batches = first_batches(scene, scorer)
     return {
         "start": {"wall": watched.first_at - options.started, "cpu": watched.first_cpu},
-        "handed_cpu": watched.handed_cpu,
+        "handed": {"wall": watched.handed_at - options.started, "cpu": watched.handed_cpu},
+        "process_cpu_s": process_cpu,
         "seconds": {"wall": wall, "cpu": cpu},
         "pixels": summary.pixels,
         "run": watched.pixels,

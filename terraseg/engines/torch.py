@@ -1,7 +1,7 @@
 """PyTorch on a GPU, or on the CPU where it is installed: the engine that rebuilds the network from its weights."""
 
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,10 @@ AMPERE = (8, 0)
 
 @dataclass(frozen=True)
 class TorchScorer:
-    """A Scorer on a torch module; what it gives lives where it was computed, unless `on_host`."""
+    """A Scorer on a torch module; what it gives lives where it was computed, unless `on_host`.
+
+    A batch that the device's memory does not hold is scored in parts; `most` then holds how many images a part has.
+    """
 
     spec: ModelSpec
     device: str
@@ -34,22 +37,63 @@ class TorchScorer:
     target: torch.device
     dtype: torch.dtype
     on_host: bool
+    most: list[int] = field(default_factory=list)
 
     def score(self, batch: NDArray[Any]) -> Any:
         """Probabilities (n, classes, height, width) of raw pixels (n, bands, height, width) in the model's dtype.
 
         From a GPU they come as a torch tensor on it, so that what is made of them is made there; else as a numpy array.
+        Raises `BadOption` where the GPU's memory does not hold a single image.
         """
         pixels = checked_batch(batch, self.spec)
         if len(pixels) == 0:
             return no_images(pixels, self.spec)
-        # NVIDIA's kernels would count FP32 in 19 bits.
-        full = torch.backends.cudnn.flags(allow_tf32=False) if self.target.type == "cuda" else nullcontext()
-        lower = nullcontext() if self.dtype == torch.float32 else torch.autocast(self.target.type, self.dtype)
-        with torch.no_grad(), full, lower:
-            images = _as_tensor(pixels, self.target).to(memory_format=torch.channels_last)
-            scores = self.scoring(images).float().contiguous()
+        parts: list[torch.Tensor] = []
+        done = 0
+        while done < len(pixels):
+            size = min([*self.most, len(pixels) - done])
+            part = self._scored(pixels[done : done + size])
+            if part is not None:
+                parts.append(part)
+                done += size
+            elif size > 1:
+                self.most[:] = [size // 2]
+            else:
+                raise BadOption(_too_large(pixels.shape))
+        scores = parts[0] if len(parts) == 1 else torch.cat(parts)
         return np.asarray(scores.cpu().numpy(), dtype=np.float32) if self.on_host else scores
+
+    def _scored(self, pixels: NDArray[Any]) -> torch.Tensor | None:
+        """The probabilities of a batch, None where the GPU's memory does not hold it."""
+        lower = nullcontext() if self.dtype == torch.float32 else torch.autocast(self.target.type, self.dtype)
+        try:
+            with torch.no_grad(), kernels(self.target), lower:
+                images = _as_tensor(pixels, self.target).to(memory_format=torch.channels_last)
+                scores: torch.Tensor = self.scoring(images).float().contiguous()
+                return scores
+        except torch.OutOfMemoryError:
+            pass
+        torch.cuda.empty_cache()
+        return None
+
+
+def kernels(target: torch.device) -> AbstractContextManager[Any]:
+    """NVIDIA's kernels with all digits of FP32, where they would count in 19 bits, and alike from run to run."""
+    if target.type != "cuda":
+        return nullcontext()
+    # What is not said here is not left as it is: cuDNN itself would be off.
+    flags: AbstractContextManager[Any] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    return flags
+
+
+def _too_large(shape: tuple[int, ...]) -> str:
+    height, width = shape[2:]
+    return (
+        f"the GPU's memory does not hold the network over one tile of {height} x {width} px: pass smaller tiles "
+        f"(--set predict.tile={max(64, min(height, width) // 2)}), --precision fast, or another engine (--engine onnx)"
+    )
 
 
 def open_torch(

@@ -14,7 +14,7 @@ from terraseg.core.modelspec import ENSEMBLE, FOREST, ModelSpec
 from terraseg.engines import choose
 from terraseg.engines.choose import best_engine, choose_engine, open_scorer
 from terraseg.engines.onnx import open_onnx
-from terraseg.engines.torch import fast_dtype, open_torch
+from terraseg.engines.torch import TorchScorer, fast_dtype, kernels, open_torch
 from terraseg.errors import BadOption
 from terraseg.store.bundle import read_spec
 
@@ -125,6 +125,41 @@ def test_what_is_scored_on_a_device_stays_there(bundle: Path) -> None:
     assert isinstance(found, torch.Tensor)
     assert not found.is_inference(), "the blender changes arrays in place"
     np.testing.assert_array_equal(found.numpy(), host.score(pixels))
+
+
+def test_on_nvidia_the_fast_kernels_are_on_and_count_in_full() -> None:
+    with kernels(torch.device("cuda")):
+        assert torch.backends.cudnn.enabled, "convolutions without cuDNN take many times as long"
+        assert not torch.backends.cudnn.allow_tf32
+        assert torch.backends.cudnn.deterministic, "a map that is gone on with must not change"
+        assert not torch.backends.cudnn.benchmark
+
+
+def short_of_memory(scorer: TorchScorer, holds: int) -> tuple[TorchScorer, list[int]]:
+    """A scorer on a device that holds so many images, and the sizes of the batches it was given."""
+    asked: list[int] = []
+
+    def scoring(images: torch.Tensor) -> torch.Tensor:
+        asked.append(len(images))
+        if len(images) > holds:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        found: torch.Tensor = scorer.scoring(images)
+        return found
+
+    return replace(scorer, scoring=scoring, most=[]), asked  # type: ignore[arg-type]
+
+
+def test_a_batch_that_the_device_does_not_hold_is_scored_in_parts(bundle: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (7, 3, 32, 32)).astype(np.uint8)
+    plenty = open_torch(bundle, device="cpu", threads=1)
+    little, asked = short_of_memory(plenty, 2)
+    np.testing.assert_allclose(little.score(pixels), plenty.score(pixels), atol=1e-6)
+    assert asked == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+    little.score(pixels[:2])
+    assert asked[9:] == [1, 1], "what did not fit once is not tried again"
+    none, _ = short_of_memory(plenty, 0)
+    with pytest.raises(BadOption, match=r"one tile of 32 x 32 px: pass smaller tiles .*--engine onnx"):
+        none.score(pixels)
 
 
 @pytest.mark.parametrize("engine", ["onnx", *(["openvino"] if find_spec("openvino") else [])])

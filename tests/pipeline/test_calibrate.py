@@ -160,6 +160,26 @@ def test_openvino_runs_the_same_graph_in_bytes(good: Path, raster: Path) -> None
     assert (one == two).mean() > 0.99
 
 
+def test_a_compiled_graph_in_bytes_is_found_by_the_next_run(
+    good: Path, raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openvino = pytest.importorskip("openvino")
+    ready(good, images(raster))
+    monkeypatch.setenv("TERRASEG_CACHE", str(tmp_path / "cache"))
+    unseen = make_scene(8, 64, 96)[0][None]
+    first = open_scorer(good, engine="openvino", threads=1, precision="int8").score(unseen)
+    (kept,) = (tmp_path / "cache").iterdir()
+    monkeypatch.setattr(openvino.Core, "compile_model", None)
+    again = open_scorer(good, engine="openvino", threads=1, precision="int8").score(unseen)
+    np.testing.assert_array_equal(again, first)
+    monkeypatch.undo()
+    monkeypatch.setenv("TERRASEG_CACHE", str(tmp_path / "cache"))
+    kept.write_bytes(b"cut")
+    mended = open_scorer(good, engine="openvino", threads=1, precision="int8").score(unseen)
+    np.testing.assert_array_equal(mended, first)
+    assert kept.stat().st_size > 1000, "what is damaged is made anew"
+
+
 def test_a_model_that_bytes_cannot_hold_is_refused_with_the_figure(bad: Path, raster: Path) -> None:
     exact = open_scorer(bad, engine="onnx", threads=1)
     pixels, labels = make_scene(5, 64, 64)
