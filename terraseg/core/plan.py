@@ -15,7 +15,7 @@ class Plan:
     of another ground sample distance are brought to the model's first. `gsd_m` is None without a CRS, `aspect` is a
     pixel's width over its height. `crop` is in these working pixels, `tile` and `overlap` of prediction are in the
     model's. `batch` patches make an optimizer step, in `accumulate` parts. `centred_share` of them are cut around a pixel
-    of a class, all classes alike and all scenes that hold it; the others fall uniformly.
+    of a class, all classes alike; the others fall uniformly.
 
     How long: exactly one of `steps`, optimizer steps, and `time_budget_s`, seconds of wall time, is set.
     `validate_every` counts steps between two validations (0: as often as the budget allows, about twelve times a run);

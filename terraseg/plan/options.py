@@ -60,7 +60,7 @@ class SampleOptions:
     batch           patches per optimizer step
     accumulate      parts in which a batch is computed, to spare memory
     augment         names of augmentations, such as "d4", "scale", "photometric" (pictures) or "radiometric" (measurements)
-    centred_share   share of the patches that are cut around a pixel of a class, all classes and scenes alike
+    centred_share   share of the patches that are cut around a pixel of a class, all classes alike
     cache_gb        disk space for copies of the scenes that patches are cut from, in 10^9 bytes
     """
 

@@ -11,16 +11,7 @@ from terraseg.nets.loss_options import balanced_weights
 from terraseg.plan.architecture import Candidate, architecture, rounds_of
 from terraseg.plan.choice import Choice, settled
 from terraseg.plan.options import OptimizeOptions, TrainingOptions, TrainOptions, seconds
-from terraseg.plan.view import (
-    MANY_ROUNDS,
-    accumulate_of,
-    augment_of,
-    batch_of,
-    centred_of,
-    crop_of,
-    reduction_of,
-    tile_of,
-)
+from terraseg.plan.view import MANY_ROUNDS, accumulate_of, augment_of, batch_of, crop_of, reduction_of, tile_of
 
 QUALITY_S = {"fast": 180.0, "balanced": 600.0, "best": 3600.0}
 VALIDATIONS = 12
@@ -73,6 +64,7 @@ def _seeing(facts: Fingerprint, machine: Hardware, options: TrainingOptions) -> 
     crop = crop_of(facts, sample, reduction.value, on_gpu=on_gpu)
     batch = batch_of(crop.value, sample, on_gpu=on_gpu)
     worked = None if facts.gsd_m is None else facts.gsd_m * reduction.value
+    centred = Choice(0.1, "a tenth of the patches look for each class alike, so that rare ones are seen")
     return {
         "reduction": reduction,
         "gsd_m": Choice(worked, _brought(facts) if worked else ""),
@@ -80,7 +72,7 @@ def _seeing(facts: Fingerprint, machine: Hardware, options: TrainingOptions) -> 
         "crop": crop,
         "batch": batch,
         "accumulate": accumulate_of(batch.value, crop.value, machine, sample),
-        "centred_share": centred_of(facts, sample),
+        "centred_share": centred if sample.centred_share is None else settled(sample.centred_share),
         "tile": tile_of(facts, reduction.value),
         "overlap": Choice(
             64 * reduction.value, "neighbouring tiles share it, and their probabilities are blended there"

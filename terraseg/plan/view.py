@@ -91,21 +91,6 @@ def accumulate_of(batch: int, crop: int, machine: Hardware, options: SampleOptio
     return Choice(parts, f"{batch * per_sample / 1e9:.1f} GB a step would be more than half of the memory at hand")
 
 
-def centred_of(facts: Fingerprint, options: SampleOptions) -> Choice:
-    """Share of the patches that are cut around a pixel of a class, all classes and scenes alike.
-
-    Where each pixel is of one of three classes or more, rare ones gain by many such patches. Of two classes both are seen
-    anyway, and what is sought too often is found too often.
-    """
-    if options.centred_share is not None:
-        return settled(options.centred_share)
-    if len(facts.class_names) > 2 and not facts.overlapping:
-        return Choice(
-            0.5, "half of the patches look for each class alike, in all scenes that hold it, so that rare ones are seen"
-        )
-    return Choice(0.1, "a tenth of the patches look for each class alike; the others show how common each is")
-
-
 def augment_of(facts: Fingerprint, options: SampleOptions, *, rounds: float) -> Choice:
     """The augmentations: tricks of colour only where a pixel is a picture and no measurement.
 

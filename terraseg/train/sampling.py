@@ -12,8 +12,7 @@ from terraseg.store.cache import CELL, TrainingScene, cells_of
 from terraseg.train.counted import SAMPLE, uniforms
 
 CENTRED_SHARE = 0.1
-"""Share of the samples that are cut around a pixel of a class, all classes alike, and all scenes that hold it; the others
-fall uniformly."""
+"""Share of the samples that are cut around a pixel of a class, all classes alike; the others fall uniformly."""
 ATTEMPTS = 4
 MOST_CENTRES = 100_000
 
@@ -21,37 +20,19 @@ Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Centres:
-    """Where a class is: `cells` (n, 3) holds window number, row and column of a cell with pixels of it, scene by scene.
-
-    `starts` (k + 1,) tells where the cells of each of the `k` scenes that hold the class begin, and where the last ends.
-    """
-
-    cells: Places
-    starts: Places
-
-    def at(self, draw: float) -> list[int]:
-        """One of the cells by a number in [0, 1): all scenes alike, and in a scene all its cells."""
-        scene, inside = divmod(draw * (len(self.starts) - 1), 1)
-        first, end = self.starts[int(scene) : int(scene) + 2].tolist()
-        cell: list[int] = self.cells[first + int(inside * (end - first))].tolist()
-        return cell
-
-
-@dataclass(frozen=True, eq=False)
 class Sampler:
     """What sampling needs to know of the scenes.
 
     `windows` (m, 5) holds scene number, row, column, height and width of each training window, `upto` (m,) the
-    cumulative shares of their areas, `centres` where each class is that occurs. `labelled` tells for each scene which
-    cells have a label at all.
+    cumulative shares of their areas. `centres` has for each class that occurs an array (n, 3) of window number, row and
+    column of a cell with pixels of that class. `labelled` tells for each scene which cells have a label at all.
     """
 
     seed: int
     size: int
     windows: Places
     upto: NDArray[np.float64]
-    centres: tuple[Centres, ...]
+    centres: tuple[Places, ...]
     labelled: tuple[NDArray[np.bool_], ...]
     centred_share: float = CENTRED_SHARE
 
@@ -79,11 +60,8 @@ def make_sampler(
     )
 
 
-def _centres(scenes: Sequence[TrainingScene], windows: Places) -> tuple[Centres, ...]:
-    """Cells by class, from training windows only: whole cells, so that no label from beside a window has a say.
-
-    The windows stand scene by scene, and so do the cells.
-    """
+def _centres(scenes: Sequence[TrainingScene], windows: Places) -> tuple[Places, ...]:
+    """Cells by class, from training windows only: whole cells, so that no label from beside a window has a say."""
     found: list[list[Places]] = [[] for _ in range(len(scenes[0].counts))]
     for number, (scene, *box) in enumerate(windows.tolist()):
         rows, cols = cells_of(Window(*box), whole=True)
@@ -93,12 +71,7 @@ def _centres(scenes: Sequence[TrainingScene], windows: Places) -> tuple[Centres,
             cells = (at + np.array([rows.start, cols.start])) * CELL
             found[index].append(np.column_stack([np.full(len(at), number), cells]).astype(np.int64))
     joined = (np.concatenate(parts) for parts in found)
-    return tuple(_by_scene(cells, windows) for cells in joined if len(cells))
-
-
-def _by_scene(cells: Places, windows: Places) -> Centres:
-    _, starts = np.unique(windows[cells[:, 0], 0], return_index=True)
-    return Centres(cells, np.append(starts, len(cells)))
+    return tuple(cells for cells in joined if len(cells))
 
 
 def places(sampler: Sampler, step: int, indices: ArrayLike) -> Places:
@@ -133,7 +106,8 @@ def _attempt(sampler: Sampler, draws: NDArray[np.float64]) -> Places:
 
 def _around(sampler: Sampler, draw: NDArray[np.float64]) -> Places:
     """A place that holds a cell of a class, the cell somewhere in its middle half."""
-    number, *cell = sampler.centres[int(draw[1] * len(sampler.centres))].at(draw[2])
+    cells = sampler.centres[int(draw[1] * len(sampler.centres))]
+    number, *cell = cells[int(draw[2] * len(cells))].tolist()
     window = sampler.windows[number]
     size = np.minimum(window[3:], sampler.size)
     shift = (draw[3:5] - 0.5) * size / 2

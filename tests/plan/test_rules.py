@@ -196,10 +196,3 @@ def test_two_lengths_or_a_nonsense_size_are_refused() -> None:
         SampleOptions(cache_gb=-1)
     with pytest.raises(BadOption, match="crop = 0"):
         SampleOptions(crop=0)
-
-
-def test_several_classes_are_looked_for_more_often_than_two() -> None:
-    several = replace(FACTS, class_names=("a", "b", "c"), class_pixels=(10, 10, 10), class_scenes=(1, 1, 1))
-    shares = [make_plan(facts, LAPTOP, TrainingOptions()).centred_share for facts in (FACTS, several)]
-    assert shares == [0.1, 0.5]
-    assert make_plan(replace(several, overlapping=True), LAPTOP, TrainingOptions()).centred_share == 0.1

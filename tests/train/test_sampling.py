@@ -113,18 +113,6 @@ def test_centred_samples_find_a_rare_class() -> None:
     assert 0.45 < share(1.0) < 0.6  # one of the two classes present
 
 
-def test_all_scenes_that_hold_a_class_are_drawn_alike() -> None:
-    much, little, none = zeros(256, 256), zeros(256, 256), zeros(256, 256)
-    much[:, :128] = 1
-    little[64:80, 64:80] = 1
-    windows = [Window(0, 0, 256, 100), Window(0, 100, 256, 156)]
-    scenes = [scene_of(labels, windows) for labels in (much, none, little)]
-    sampler = make_sampler(scenes, seed=0, size=16, centred_share=1.0)
-    drawn = np.concatenate([places(sampler, step, range(64)) for step in range(30)])
-    shares = np.bincount(drawn[:, 0], minlength=3) / len(drawn)
-    assert np.abs(shares - [1 / 4 + 1 / 6, 1 / 6, 1 / 4 + 1 / 6]).max() < 0.04  # one class in two scenes, one in three
-
-
 def test_classes_beside_the_training_windows_have_no_say() -> None:
     labels = zeros(128, 128)
     labels[:, 64:] = 1
