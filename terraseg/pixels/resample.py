@@ -14,6 +14,8 @@ from terraseg.pixels.blend import namespace
 
 Array = Any
 """A numpy array, a torch tensor, or another array whose module has numpy's names."""
+STRIP = 128
+"""Rows of an array whose gaps are filled at once."""
 TIE = 1e-5
 """Shares of a pixel's ground that differ by less are equal."""
 
@@ -124,13 +126,23 @@ def filled_near(pixels: NDArray[Any], valid: NDArray[np.bool_], reach: int) -> N
     """
     if valid.all() or not valid.any():
         return pixels
-    known = _around(valid.astype(np.float64), reach)
-    lost = ~valid & (known > 0)
     filled = pixels.copy()
-    for band in filled:
-        near = _around(np.where(valid, band, 0).astype(np.float64), reach)[lost] / known[lost]
-        band[lost] = np.rint(near) if pixels.dtype.kind in "iu" else near
+    # Strip by strip, so that what is made on the way stays small.
+    for row in range(0, len(valid), STRIP):
+        near = slice(max(0, row - reach), row + STRIP + reach)
+        own = slice(row - near.start, row - near.start + min(STRIP, len(valid) - row))
+        if not valid[row : row + STRIP].all():
+            _fill_strip(filled[:, row : row + STRIP], pixels[:, near], valid[near], own, reach)
     return filled
+
+
+def _fill_strip(filled: NDArray[Any], pixels: NDArray[Any], valid: NDArray[np.bool_], own: slice, reach: int) -> None:
+    """Fills a strip, which are the rows `own` of the pixels around it."""
+    known = _around(valid.astype(np.float64), reach)[own]
+    lost = ~valid[own] & (known > 0)
+    for band, values in zip(filled, pixels, strict=True):
+        near = _around(np.where(valid, values, 0).astype(np.float64), reach)[own][lost] / known[lost]
+        band[lost] = np.rint(near) if pixels.dtype.kind in "iu" else near
 
 
 def _around(plane: NDArray[np.float64], reach: int) -> NDArray[np.float64]:

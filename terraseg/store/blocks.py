@@ -20,9 +20,6 @@ from terraseg.pixels.resample import Taps, filled_near, nearest_taps, part_taps,
 from terraseg.store.labels import LabelReader
 from terraseg.store.raster import RasterReader
 
-FILLING = 50
-"""Bytes a pixel of a scene that filling up from valid neighbours takes for a while."""
-
 Block = tuple[NDArray[Any], NDArray[np.uint8]]
 
 
@@ -58,7 +55,7 @@ class BlockSource:
         total, bands = self.working.total, len(self.fill) * self.fill.dtype.itemsize
         if total.whole:
             return total.whole**2 * (bands + 2)
-        return ceil(total.rows * total.cols * (bands + FILLING)) + self.working.reduction**2 * (bands + 8)
+        return ceil(total.rows * total.cols * (2 * bands + 2)) + self.working.reduction**2 * (bands + 8)
 
     def _read_own(self, window: Window) -> tuple[NDArray[Any], NDArray[np.uint8], NDArray[np.bool_]]:
         """Pixels, labels and validity of a window of the scene's own pixels."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terraseg.pixels.resample import resampled, taps
+from terraseg.pixels.resample import filled_near, resampled, taps
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
@@ -69,3 +69,18 @@ def test_what_goes_in_is_not_changed() -> None:
     resampled(array, 8, 4)
     resampled(array, 16, 8)
     assert np.array_equal(array, before)
+
+
+@given(st.integers(1, 3), st.integers(0, 50), st.sampled_from(["uint8", "float32"]))
+def test_gaps_are_filled_with_the_mean_of_the_valid_pixels_around(reach: int, seed: int, dtype: str) -> None:
+    """Against each pixel's square by itself; over more than one strip."""
+    random = np.random.default_rng(seed)
+    pixels, valid = random.integers(1, 250, (2, 141, 9)).astype(dtype), random.random((141, 9)) < 0.4
+    found = filled_near(pixels, valid, reach)
+    for row, col in random.integers(0, (141, 9), (30, 2)):
+        place = np.s_[max(0, row - reach) : row + reach + 1, max(0, col - reach) : col + reach + 1]
+        known = valid[place]
+        wanted = pixels[:, row, col].astype(np.float64)
+        if not valid[row, col] and known.any():
+            wanted = pixels[:, *place][:, known].astype(np.float64).mean(axis=1)
+        assert np.allclose(found[:, row, col], wanted, atol=0.5 if dtype == "uint8" else 1e-4)
