@@ -75,10 +75,9 @@ def plan_lattice(
         # To a network on a coarser grid a tile shows little: it needs more of it, and a wider rim.
         coarse = spec.reduction > 1
         overlap = max(1, int(spec.overlap * (1 if coarse else SHORTER)) // spec.stride) * spec.stride
-        largest = min(
-            int(room * LARGER * spec.tile**2 * (4 if coarse else 1)),
-            int(room * SCORE_BYTES * (2 if coarse else 1)) // (4 * len(spec.legend)),
-        )
+        # There the scores, on the raster's own pixels, take most of the memory, whatever the engine.
+        pixels = int(LARGER * spec.tile**2 * (4 if coarse else room))
+        largest = min(pixels, int(SCORE_BYTES * (2 if coarse else room)) // (4 * len(spec.legend)))
         largest = max(largest, spec.tile**2, (overlap + spec.stride) ** 2)
         return fitted_lattice(grid.height, grid.width, largest=largest, overlap=overlap, stride=spec.stride)
     tile = spec.tile if options.tile is None else options.tile
