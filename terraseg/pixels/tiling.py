@@ -65,13 +65,14 @@ class Axis:
         return min(self.overlap, self.size - max(self.overlaps, default=self.overlap))
 
     @property
-    def overlaps(self) -> tuple[int, ...]:
-        """Pixels that each two neighbours share, in no order; none for a single tile."""
+    def overlaps(self) -> dict[int, int]:
+        """How often two neighbours share so many pixels; empty for a single tile."""
         gaps = self.count - 1
         if self.align or gaps == 0:
-            return (self.overlap,) * gaps
+            return {self.overlap: gaps} if gaps else {}
         step, longer = divmod(self._last, gaps)
-        return (self.size - step * self.snap,) * (gaps - longer) + (self.size - (step + 1) * self.snap,) * longer
+        shared = {self.size - step * self.snap: gaps - longer}
+        return shared | {self.size - (step + 1) * self.snap: longer} if longer else shared
 
     @property
     def size(self) -> int:
@@ -282,7 +283,8 @@ def _fits(length: int, side: int, overlap: int, stride: int) -> list[_Fit]:
 
 
 def _fit(axis: Axis, stride: int) -> _Fit:
-    return _Fit(axis, axis.count * axis.tile / axis.length, sum(_off(o, stride) for o in axis.overlaps) / axis.length)
+    off = sum(times * _off(pixels, stride) for pixels, times in axis.overlaps.items())
+    return _Fit(axis, axis.count * axis.tile / axis.length, off / axis.length)
 
 
 def _off(overlap: int, stride: int) -> float:

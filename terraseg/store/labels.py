@@ -96,7 +96,9 @@ class PolygonLabels:
     def __init__(self, scene: Scene, rule: LabelRule, extent: BurnLayer | None = None) -> None:
         labels = scene_features(scene, rule)
         codes = feature_codes(labels.values, rule, str(scene.labels))
-        there = shapely.intersects(labels.geometry, shapely.box(*scene.grid.bounds)).any()
+        outline = scene.grid.outline
+        shapely.prepare(outline)
+        there = shapely.intersects(outline, labels.geometry).any()
         outside = rule.outside_code if there or extent is not None else VOID
         self._layer = BurnLayer(labels.geometry, codes, scene.grid, outside=outside, overlapping=rule.overlapping)
         self._extent = extent

@@ -97,6 +97,15 @@ def test_a_scene_without_a_polygon_counts_only_where_the_extent_says_so(tmp_path
         assert (found[40:] == VOID).all()
 
 
+def test_a_polygon_beside_a_rotated_scene_says_nothing_of_it(tmp_path: Path) -> None:
+    """It lies in the rectangle around the scene, and touches no pixel."""
+    turned = Grid(UTM, (0.7, 0.7, LEFT, 0.7, -0.7, TOP), 100, 100)
+    beside, on = shapely.Point(LEFT + 5, TOP - 65).buffer(3), shapely.Point(LEFT + 70, TOP).buffer(3)
+    assert shapely.box(*turned.bounds).contains(beside)
+    assert (burnt(write(tmp_path / "beside.geojson", beside), grid=turned) == VOID).all()
+    assert (burnt(write(tmp_path / "on.geojson", on), grid=turned) != VOID).all()
+
+
 def test_an_extent_without_a_polygon_is_refused(tmp_path: Path) -> None:
     extent = write(tmp_path / "extent.geojson", shapely.Point(LEFT, TOP))
     with pytest.raises(EmptyDataset, match=r"extent\.geojson holds no polygon"):
