@@ -217,7 +217,7 @@ from terraseg.store import mapwriter
 mapwriter.BLOCK = sweep.BLOCK = 64
 class Slow(FakeScorer):
     def score(self, batch):
-        time.sleep(0.004)
+        time.sleep(0.012)
         return super().score(batch)
 source = _source(500, 400)
 source.valid[200:320, 90:200] = False
