@@ -156,7 +156,7 @@ def carried(shape: shapely.Geometry, grid: Grid, crs: str) -> shapely.Geometry:
 def test_labels_are_what_holds_each_pixels_centre(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """Point in polygon, asked in the labels' own CRS for every pixel; those on an outline, to a thousandth, may go either way."""
+    """Point in polygon, asked in the labels' own CRS for every pixel; those on an outline, to a hundredth, may go either way."""
     grid = data.draw(grids())
     crs = data.draw(st.sampled_from([str(grid.crs), "EPSG:4326"]))
     drawn = [(kind, carried(shape, grid, crs)) for kind, shape in data.draw(polygons(grid))]
@@ -178,7 +178,7 @@ def test_labels_are_what_holds_each_pixels_centre(
         assert (burnt == VOID).all()
         return
     assert (burnt == expected)[~doubtful].all()
-    assert doubtful.mean() < 0.05
+    assert doubtful.mean() < 0.1
 
 
 def oracle(
@@ -192,6 +192,6 @@ def oracle(
     found, doubtful = np.zeros(xs.shape, np.uint8), np.zeros(xs.shape, np.bool_)
     for kind, shape in sorted(drawn, key=lambda pair: ORDER[pair[0]]):
         found[shapely.contains(shape, points)] = ORDER[kind]
-        doubtful |= shapely.distance(shape.boundary, points) < 1e-3 * step
+        doubtful |= shapely.distance(shape.boundary, points) < 1e-2 * step
     outline = carried(shapely.box(0, 0, grid.width, grid.height), grid, crs)
     return found, doubtful, any(shapely.intersects(shape, outline) for _, shape in drawn)

@@ -14,7 +14,7 @@ from terraseg.shapes.antimeridian import HALF_TURN, POLE, Bounds, counting_on, t
 from terraseg.shapes.ground import parse_crs, same_crs
 
 EARTH_M = 6.37e6
-OFF_PIXELS = 0.05
+OFF_PIXELS = 0.005
 """How far, in pixels, an edge that is carried over to another CRS may lie off its true course."""
 AROUND_M, LONGEST_TURNS = 2 * np.pi * EARTH_M, 1000
 """The way around the Earth, and how many of these the border of a country with all its islands may be long."""

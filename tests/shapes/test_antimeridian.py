@@ -162,8 +162,8 @@ def test_long_edges_keep_to_their_course() -> None:
     found = carried(one(box), "EPSG:4326", "EPSG:32637", gsd_m=0.5)[0]
     way = Transformer.from_crs("EPSG:4326", "EPSG:32637", always_xy=True)
     x, y = way.transform(36.9, 60.0)
-    assert shapely.distance(shapely.Point(x, y), found.exterior) < 0.05 * 0.5
-    assert longest_edge_m(0.5) == pytest.approx(1129, abs=1)
+    assert shapely.distance(shapely.Point(x, y), found.exterior) < 0.01 * 0.5
+    assert longest_edge_m(0.5) == pytest.approx(357, abs=1)
 
 
 def test_edges_longer_than_any_on_earth_are_not_filled_with_vertices() -> None:
