@@ -66,7 +66,7 @@ def smooth_map(seed: int) -> Ids:
     rows, cols = np.mgrid[:40, :40]
     rng = np.random.default_rng(seed)
     wave = sum(rng.normal() * np.sin(rng.uniform(0, 0.4, 2) @ [rows.ravel(), cols.ravel()] + i) for i in range(4))
-    return np.digitize(wave, [-0.8, 0.0, 0.8]).reshape(40, 40).astype(np.uint8)
+    return np.asarray(np.digitize(wave, [-0.8, 0.0, 0.8]).reshape(40, 40), dtype=np.uint8)
 
 
 def vertices(polygons: NDArray[np.object_]) -> int:
