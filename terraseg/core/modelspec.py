@@ -13,6 +13,11 @@ FORMAT = 1
 FOREST, ENSEMBLE = "forest", "ensemble"
 """What stands for the name of a network in a model that is none: decision trees, and several models averaged."""
 
+PIXEL_TYPES = frozenset(
+    {*(f"{sign}int{bits}" for sign in ("u", "") for bits in (8, 16, 32, 64)), "float16", "float32", "float64"}
+)
+"""Names of numpy's types that the pixels of imagery have."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -118,6 +123,9 @@ class ModelSpec:
             if fields.get("indices") is not None:
                 fields["indices"] = SpectralIndices.from_json(fields["indices"])
                 fields["indices"].check_bands(fields["bands"][: -len(fields["indices"].names) or None])
+            if fields["dtype"] not in PIXEL_TYPES:
+                known = ", ".join(sorted(PIXEL_TYPES))
+                raise BrokenBundle(f"a model for pixels of type {fields['dtype']!r}: known are {known}")
             return ModelSpec(**fields)
         except (KeyError, TypeError, ValueError, AttributeError, BadOption) as error:
             raise BrokenBundle(f"model.json does not describe a model: {error}") from error
