@@ -16,6 +16,24 @@ from terraseg.store.imagery import write_raster
 
 UTM = "EPSG:32637"
 
+TINY_RUN = """
+[train]
+network = "simple-unet"
+steps = 4
+
+[sample]
+crop = 64
+batch = 2
+
+[predict]
+tile = 128
+overlap = 32
+
+[map]
+run = "runs/a"
+"""
+"""The tables of a project that trains a small network for a few steps."""
+
 
 def make_grid(height: int = 64, width: int = 96, *, gsd: float = 0.5, crs: str | None = UTM) -> Grid:
     """A north-up grid of `gsd` metres in a UTM zone, or without a CRS."""

@@ -17,23 +17,7 @@ from terraseg.prepare.check import check_sources
 from terraseg.prepare.projectfile import project_text
 from terraseg.store.rundir import read_json
 from terraseg.town import make_town
-
-SETTINGS = """
-[train]
-network = "simple-unet"
-steps = 4
-
-[sample]
-crop = 64
-batch = 2
-
-[predict]
-tile = 128
-overlap = 32
-
-[map]
-run = "runs/a"
-"""
+from tests.makers import TINY_RUN
 
 
 class Lines:
@@ -58,7 +42,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("folds")
     write_town(make_town(2, 256, gsd=0.6), folder / "imagery/town.tif", folder / "labels/town.gpkg")
     text = project_text(check_sources([folder], [], folder)).split("[train]")[0]
-    (folder / "terraseg.toml").write_text(text + SETTINGS)
+    (folder / "terraseg.toml").write_text(text + TINY_RUN)
     return read_project(folder / "terraseg.toml")
 
 

@@ -15,24 +15,9 @@ from terraseg.store.cache import training_scenes
 from terraseg.store.classmap import read_class_map
 from terraseg.store.rundir import read_json
 from terraseg.town import make_town
+from tests.makers import TINY_RUN
 
 GSDS = {"fine": (1, 400, 0.5), "middle": (2, 280, 0.7), "coarse": (3, 160, 1.3)}
-SETTINGS = """
-[train]
-network = "simple-unet"
-steps = 4
-
-[sample]
-crop = 64
-batch = 2
-
-[predict]
-tile = 128
-overlap = 32
-
-[map]
-run = "runs/a"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +26,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     for name, (seed, size, gsd) in GSDS.items():
         write_town(make_town(seed, size, gsd=gsd), folder / f"imagery/{name}.tif", folder / f"labels/{name}.gpkg")
     path = folder / "terraseg.toml"
-    path.write_text(project_text(check_sources([folder], [], folder)).split("[train]")[0] + SETTINGS)
+    path.write_text(project_text(check_sources([folder], [], folder)).split("[train]")[0] + TINY_RUN)
     return read_project(path)
 
 
