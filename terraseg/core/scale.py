@@ -26,10 +26,6 @@ class PixelSize:
         shape = sqrt(self.aspect)
         return self.gsd_m / shape, self.gsd_m * shape
 
-    def times(self, factor: int) -> "PixelSize":
-        """A pixel of `factor` x `factor` such pixels."""
-        return PixelSize(self.gsd_m * factor, self.aspect)
-
 
 @dataclass(frozen=True)
 class Scale:
